@@ -1,0 +1,36 @@
+# make demo, make test: all the set-up and the job, on a machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/.installed
+
+.PHONY: help install demo test check bench clean
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: $(DONE) ## .venv with the package (editable) and all that check and test need
+$(DONE): pyproject.toml .ci/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	touch $(DONE)
+
+demo: install ## upscale the shipped sample clip into demo/
+	$(BIN)/vsr predict --input vsr_adapter/assets/sample.mp4 --output demo --overwrite
+
+test: install ## the whole test suite
+	$(BIN)/python -m pytest
+
+check: install ## lint, format, types, import direction, file length, CI workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@git ls-files '*.py' | xargs wc -l | awk '$$2 != "total" && $$1 > 300 {print $$2 ": " $$1 " lines, at most 300: split it"; bad = 1} END {exit bad}'
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+bench: install ## slow checks and measurements
+	$(BIN)/python -m pytest -m bench -s
+
+clean: ## remove what was made here, but for results
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,134 @@
+"""What any backbone must do; a new one is tested by adding its tiny YAML."""
+
+import pytest
+import torch
+
+from tests.stacks import TINY_BACKBONES, backbone
+from vsr_adapter.errors import UserError
+
+
+@pytest.fixture(scope="module", params=TINY_BACKBONES)
+def loaded(request):
+    return backbone(request.param).load()
+
+
+def inputs(loaded, frames=4, batch=1, seed=0):
+    """Latents, times, tokens, low-resolution clip and noise level for the smallest size but one."""
+    generator = torch.Generator().manual_seed(seed)
+    size = max(2 * loaded.capabilities.size_multiple, 32)
+    unet = loaded.capabilities.unet
+    z = torch.randn(batch, *loaded.capabilities.latent_shape(size, size), generator=generator)
+    z = z.unsqueeze(2).repeat(1, 1, frames, 1, 1) + 0.1 * torch.randn(
+        batch, unet.latent_channels, frames, *z.shape[2:], generator=generator
+    )
+    tokens = torch.randn(batch, 5, unet.text_dim, generator=generator)
+    low_res = torch.rand(batch, frames, 3, size // 4, size // 4, generator=generator)
+    return z, torch.full((batch,), 500), tokens, low_res, torch.full((batch,), 20)
+
+
+def denoise(loaded, z, t, tokens, low_res, noise_level):
+    if not loaded.capabilities.unet.needs_low_res:
+        low_res = noise_level = None
+    return loaded.denoise(z, t, tokens, low_res, noise_level)
+
+
+def test_capabilities_are_known_before_any_weight_is_read(loaded):
+    fresh = backbone(next(name for name in TINY_BACKBONES if backbone(name).capabilities == loaded.capabilities))
+    assert not list(fresh.parameters())
+    capabilities = fresh.capabilities
+    assert capabilities.size_multiple % capabilities.vae.spatial_factor == 0
+    assert capabilities.unet.prediction_type in ("epsilon", "v_prediction", "flow_prediction")
+    assert capabilities.unet.native_window > 0
+    assert capabilities.unet.scheduler_config["num_train_timesteps"] == 1000
+
+
+def test_loading_twice_is_loading_once_and_random_weights_depend_on_the_seed_alone(loaded):
+    before = dict(loaded.named_parameters())
+    loaded.load()
+    assert all(before[name] is p for name, p in loaded.named_parameters())
+    torch.manual_seed(123)
+    name = next(name for name in TINY_BACKBONES if backbone(name).capabilities == loaded.capabilities)
+    again = dict(backbone(name).load().named_parameters())
+    assert again.keys() == before.keys()
+    assert all(torch.equal(p, before[name]) for name, p in again.items())
+
+
+def test_nothing_trains_and_nothing_leaves_eval_mode(loaded):
+    loaded.train()
+    assert not any(module.training for module in loaded.modules())
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+@torch.no_grad()
+def test_shapes_and_ranges(loaded):
+    size = max(2 * loaded.capabilities.size_multiple, 32)
+    video = torch.rand(2, 3, 3, size, 2 * size)
+    z = loaded.encode(video)
+    channels, height, width = loaded.capabilities.latent_shape(size, 2 * size)
+    assert z.shape == (2, channels, 3 // loaded.capabilities.vae.temporal_factor, height, width)
+    low_res = torch.rand(2, 3, 3, height, width) if loaded.capabilities.vae.needs_low_res else None
+    decoded = loaded.decode(z, low_res)
+    assert decoded.shape == video.shape
+    assert decoded.min() >= 0
+    assert decoded.max() <= 1
+    assert torch.equal(z, loaded.encode(video)), "encoding is the posterior's mode: no randomness"
+
+
+@torch.no_grad()
+def test_a_prediction_has_the_shape_of_its_latents_for_any_number_of_tokens_and_frames(loaded):
+    for frames in (1, 3):
+        z, t, tokens, low_res, level = inputs(loaded, frames)
+        for length in (1, 11):
+            prediction = denoise(loaded, z, t, tokens[:, :1].repeat(1, length, 1), low_res, level)
+            assert prediction.shape == z.shape
+            assert prediction.isfinite().all()
+
+
+@torch.no_grad()
+def test_clips_of_a_batch_do_not_mix(loaded):
+    z, t, tokens, low_res, level = inputs(loaded, batch=2)
+    t = torch.tensor([100, 900])
+    together = denoise(loaded, z, t, tokens, low_res, level)
+    for i in range(2):
+        one = slice(i, i + 1)
+        alone = denoise(loaded, z[one], t[one], tokens[one], low_res[one], level[one])
+        torch.testing.assert_close(together[one], alone, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_prediction_depends_on_time_and_tokens(loaded):
+    z, t, tokens, low_res, level = inputs(loaded)
+    base = denoise(loaded, z, t, tokens, low_res, level)
+    assert not torch.allclose(base, denoise(loaded, z, t - 400, tokens, low_res, level), atol=1e-6)
+    assert not torch.allclose(base, denoise(loaded, z, t, -tokens, low_res, level), atol=1e-6)
+
+
+def test_the_tokens_get_a_gradient_through_the_frozen_unet(loaded):
+    z, t, tokens, low_res, level = inputs(loaded)
+    tokens.requires_grad_()
+    denoise(loaded, z, t, tokens, low_res, level).square().mean().backward()
+    assert tokens.grad.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_null_tokens_are_tokens(loaded):
+    unet = loaded.capabilities.unet
+    assert loaded.null_tokens.shape == (1, unet.text_length, unet.text_dim)
+    z, t, _, low_res, level = inputs(loaded)
+    assert denoise(loaded, z, t, loaded.null_tokens, low_res, level).isfinite().all()
+
+
+def test_sizes_and_tokens_that_do_not_fit_are_refused_with_the_remedy(loaded):
+    multiple = loaded.capabilities.size_multiple
+    if multiple > 1:
+        with pytest.raises(UserError, match=rf"video of {multiple + 1}x{multiple}: .* multiples of {multiple}; crop to"):
+            loaded.encode(torch.rand(1, 1, 3, multiple, multiple + 1))
+    z, t, tokens, low_res, level = inputs(loaded)
+    with pytest.raises(UserError, match=r"tokens of width \d+: the UNet takes \d+; set adapter.text_dim"):
+        denoise(loaded, z, t, tokens[..., :-1], low_res, level)
+    if loaded.capabilities.unet.needs_low_res:
+        with pytest.raises(UserError, match="low_res is None"):
+            loaded.denoise(z, t, tokens)
+    if loaded.capabilities.vae.needs_low_res:
+        with pytest.raises(UserError, match="low_res is None"):
+            loaded.decode(z)

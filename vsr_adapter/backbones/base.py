@@ -1,0 +1,225 @@
+"""What a frozen backbone is: a UNet half, a VAE half and their composition.
+
+Adding a backbone is one subclass of `UNetPart` or `VAEPart` and one YAML file. Video is float RGB in
+[0, 1], shaped (B, T, 3, H, W); latents are scaled, shaped (B, C, T, h, w); the halves alone know the
+ranges and layouts of their networks.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from vsr_adapter.errors import UserError
+from vsr_adapter.frozen import FrozenPart
+
+PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
+
+
+@dataclass(frozen=True)
+class UNetCapabilities:
+    """What callers must know of a denoiser.
+
+    Attributes:
+        latent_channels: channels of z.
+        latent_multiple: latent height and width must be multiples of this.
+        native_window: frames that the network was trained on.
+        text_dim: width of its cross-attention tokens.
+        text_length: number of tokens of its own text encoder.
+        prediction_type: what `UNetPart.denoise` returns.
+        scheduler_config: diffusers scheduler config of its training schedule.
+        needs_low_res: whether `UNetPart.denoise` takes the low-resolution clip.
+    """
+
+    latent_channels: int
+    latent_multiple: int
+    native_window: int
+    text_dim: int
+    text_length: int
+    prediction_type: PredictionType
+    scheduler_config: dict[str, Any]
+    needs_low_res: bool = False
+
+
+@dataclass(frozen=True)
+class VAECapabilities:
+    """What callers must know of an autoencoder.
+
+    Attributes:
+        latent_channels: channels of z.
+        spatial_factor: pixels per latent cell, along each side.
+        temporal_factor: frames per latent frame.
+        needs_low_res: whether `VAEPart.decode` takes the low-resolution clip.
+    """
+
+    latent_channels: int
+    spatial_factor: int
+    temporal_factor: int = 1
+    needs_low_res: bool = False
+
+
+class UNetPart(FrozenPart):
+    """The denoising half of a backbone."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> UNetCapabilities:
+        """Known before `load`."""
+
+    @abstractmethod
+    def denoise(
+        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
+    ) -> Tensor:
+        """Predicts epsilon, v or the flow, as `UNetCapabilities.prediction_type` says.
+
+        Args:
+            z_t: noisy latents, shape (B, C, T, h, w).
+            t: training time of each clip, shape (B,).
+            tokens: shape (B, L, text_dim), any L.
+            low_res: what `noise_low_res` gave, shape (B, T, 3, h', w').
+            noise_level: training time of the noise in ``low_res``, shape (B,).
+
+        Returns:
+            Shape of ``z_t``.
+        """
+
+    def null_tokens(self) -> Tensor:
+        """What the text encoder makes of the empty prompt, shape (1, text_length, text_dim).
+
+        Zeros for a network that has no text encoder.
+        """
+        capabilities = self.capabilities
+        return torch.zeros(1, capabilities.text_length, capabilities.text_dim)
+
+    def noise_low_res(self, low_res: Tensor, noise_level: Tensor | None, noise: Tensor) -> Tensor:
+        """The low-resolution clip as `denoise` wants it: noised by its own schedule, where it has one.
+
+        Args:
+            low_res: clean video in [0, 1], shape (B, T, 3, h, w).
+            noise_level: training time of that schedule, shape (B,).
+            noise: standard normal, shape of ``low_res``.
+        """
+        return low_res
+
+
+class VAEPart(FrozenPart):
+    """The half of a backbone that knows pixels."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> VAECapabilities:
+        """Known before `load`."""
+
+    @abstractmethod
+    def encode(self, video: Tensor) -> Tensor:
+        """Posterior mode times the scaling factor.
+
+        Args:
+            video: in [0, 1], shape (B, T, 3, H, W); values outside are taken as they are.
+
+        Returns:
+            Scaled latents, shape (B, C, T, H / f_s, W / f_s).
+        """
+
+    @abstractmethod
+    def decode(self, z: Tensor, low_res: Tensor | None = None) -> Tensor:
+        """Video in [0, 1], clamped, shape (B, T, 3, H, W), of scaled latents (B, C, T, h, w)."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What callers must know of a backbone: its halves', and what follows from both."""
+
+    unet: UNetCapabilities
+    vae: VAECapabilities
+
+    @property
+    def size_multiple(self) -> int:
+        """Output height and width must be multiples of this, in pixels."""
+        return self.unet.latent_multiple * self.vae.spatial_factor
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """Shape (C, h, w) of one latent frame of a video of ``height`` x ``width`` pixels.
+
+        Raises:
+            UserError: the size is no multiple of `size_multiple`.
+        """
+        multiple = self.size_multiple
+        if height % multiple or width % multiple:
+            raise UserError(
+                f"video of {width}x{height}: this backbone takes multiples of {multiple}; "
+                f"crop to {max(width // multiple, 1) * multiple}x{max(height // multiple, 1) * multiple}"
+            )
+        factor = self.vae.spatial_factor
+        return self.vae.latent_channels, height // factor, width // factor
+
+
+class Backbone(FrozenPart):
+    """A frozen latent video diffusion model: any UNet half with any VAE half.
+
+    Args:
+        unet: the denoiser.
+        vae: the autoencoder.
+
+    Raises:
+        UserError: the halves' latents have different channels.
+    """
+
+    def __init__(self, unet: UNetPart, vae: VAEPart):
+        super().__init__()
+        self.capabilities = Capabilities(unet.capabilities, vae.capabilities)
+        if self.capabilities.unet.latent_channels != self.capabilities.vae.latent_channels:
+            raise UserError(
+                f"UNet with {self.capabilities.unet.latent_channels} latent channels, VAE with "
+                f"{self.capabilities.vae.latent_channels}: they must agree; choose another vae or unet"
+            )
+        self.unet = unet
+        self.vae = vae
+
+    def build(self) -> None:
+        """Loads both halves."""
+        self.unet.load()
+        self.vae.load()
+        self.register_buffer("_null_tokens", self.unet.null_tokens(), persistent=False)
+
+    @property
+    def null_tokens(self) -> Tensor:
+        """Tokens of the empty prompt, shape (1, text_length, text_dim); needs `load`."""
+        return self.get_buffer("_null_tokens")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Scaled latents (B, C, T, h, w) of a video (B, T, 3, H, W) in [0, 1]."""
+        self.capabilities.latent_shape(*video.shape[-2:])
+        return self.vae.encode(video)
+
+    def decode(self, z: Tensor, low_res: Tensor | None = None) -> Tensor:
+        """Video (B, T, 3, H, W) in [0, 1] of scaled latents; ``low_res`` is the clean clip, where the VAE needs it.
+
+        Raises:
+            UserError: the VAE needs ``low_res`` and there is none.
+        """
+        if self.capabilities.vae.needs_low_res and low_res is None:
+            raise UserError("low_res is None: this VAE decodes with the low-resolution clip; pass low_res")
+        return self.vae.decode(z, low_res)
+
+    def denoise(
+        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
+    ) -> Tensor:
+        """The UNet's prediction (Eq. 3.3 of the thesis); see `UNetPart.denoise`.
+
+        Raises:
+            UserError: the tokens' width is not the UNet's, or it needs ``low_res`` and there is none.
+        """
+        wanted = self.capabilities.unet
+        if tokens.shape[-1] != wanted.text_dim:
+            raise UserError(f"tokens of width {tokens.shape[-1]}: the UNet takes {wanted.text_dim}; set adapter.text_dim")
+        if wanted.needs_low_res and low_res is None:
+            raise UserError("low_res is None: this UNet denoises with the low-resolution clip; pass low_res")
+        return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), tokens, low_res, noise_level)

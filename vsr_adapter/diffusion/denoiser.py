@@ -1,0 +1,55 @@
+"""Denoisers as values: bound to a clip, guided, and composed further."""
+
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from vsr_adapter.backbones.base import Backbone
+
+
+class Denoiser(Protocol):
+    """Predicts epsilon, v or the flow of noisy latents."""
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Prediction, shape of ``z_t`` (B, C, T, h, w); ``t`` has shape (B,) or ()."""
+
+
+class ConditionedDenoiser(NamedTuple):
+    """A backbone's UNet with all that it is told about a clip.
+
+    Attributes:
+        backbone: the frozen backbone.
+        tokens: shape (B, L, text_dim).
+        low_res: the clip as the UNet wants it, see `UNetPart.noise_low_res`; None where it takes none.
+        noise_level: shape (B,), or None.
+    """
+
+    backbone: Backbone
+    tokens: Tensor
+    low_res: Tensor | None = None
+    noise_level: Tensor | None = None
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Eq. 3.3 of the thesis."""
+        return self.backbone.denoise(z_t, t, self.tokens, self.low_res, self.noise_level)
+
+
+class GuidedDenoiser(NamedTuple):
+    """Classifier-free guidance (Ho and Salimans 2022): null + scale (conditioned - null).
+
+    Both branches see the same noised low-resolution clip.
+
+    Attributes:
+        conditioned: told of the clip.
+        null: told of nothing but the null tokens.
+        scale: 1 returns ``conditioned``'s prediction, 0 that of ``null``.
+    """
+
+    conditioned: Denoiser
+    null: Denoiser
+    scale: float
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """Two passes: they cost no more than one of twice the batch, and half of its memory."""
+        null = self.null(z_t, t)
+        return null + self.scale * (self.conditioned(z_t, t) - null)

@@ -1,0 +1,169 @@
+"""The door of `vsr`: help, plain options and argument errors, without importing torch.
+
+Importing the stack takes seconds; a typing error should not. What is understood here is translated into the
+arguments of LightningCLI; whatever starts with --model, --data or --trainer goes there as it is.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+from vsr_adapter.errors import UserError
+
+LIGHTNING_OPTIONS = ("--model", "--data", "--trainer", "--seed_everything", "--ckpt_path", "--print_config")
+DEFAULT_CONFIG = "default.yaml"
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports errors as the rest of the program does: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises instead of printing the usage."""
+        raise ArgumentError(f"{message}; see {self.prog} --help")
+
+
+class ArgumentError(UserError):
+    """The command line is wrong: exit code 2."""
+
+
+def config_folders() -> list[Path]:
+    """Where shipped configs lie: beside the package in a clone, inside it in a wheel."""
+    spec = find_spec("vsr_adapter")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    return [package / "configs", package.parent / "configs"]
+
+
+def find_config(name: str) -> Path:
+    """A config file, or the shipped one of that name.
+
+    Raises:
+        ArgumentError: there is neither.
+    """
+    for path in (Path(name), *(folder / name for folder in config_folders())):
+        if path.is_file():
+            return path
+    shipped = sorted(path.name for folder in config_folders() if folder.is_dir() for path in folder.glob("*.yaml"))
+    raise ArgumentError(f"--config {name}: no such file; name a file, or a shipped one: {', '.join(shipped)}")
+
+
+def existing(name: str) -> Path:
+    """An existing path, for argparse."""
+    if not Path(name).exists():
+        raise argparse.ArgumentTypeError(f"{name}: no such file or folder; check the path")
+    return Path(name)
+
+
+def positive(text: str) -> int:
+    """A positive integer, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a positive integer")
+    return int(text)
+
+
+def build_parser() -> Parser:
+    """All commands with the options that users type."""
+    parser = Parser("vsr", description="Upscale videos with a frozen diffusion model and a small trained adapter.")
+    parser.add_argument("--version", action="version", version=f"vsr {version('vsr-adapter')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    about = {
+        "fit": "train an adapter",
+        "validate": "loss on the validation clips",
+        "test": "sample the test clips and score them",
+        "predict": "upscale videos",
+    }
+    for name, text in about.items():
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            allow_abbrev=False,
+            epilog="Every setting of the config is an option as well: --model.X, --data.X, --trainer.X. "
+            f"`vsr {name} --config FILE --print_config` prints all of them, `--model.adapter.help CLASS` explains one.",
+        )
+        add_run_options(command, name)
+    export = commands.add_parser("export", help="write the adapter of a checkpoint as safetensors", allow_abbrev=False)
+    export.add_argument("checkpoint", type=existing, help="of `vsr fit`")
+    export.add_argument("file", type=Path, help="to write; must not exist")
+    return parser
+
+
+def add_run_options(command: argparse.ArgumentParser, name: str) -> None:
+    """Options of fit, validate, test and predict."""
+    command.add_argument("--config", "-c", action="append", default=[], metavar="FILE", help="YAML file, or the name of a shipped one; repeatable")
+    command.add_argument("--seed", type=int, help="of all noise, and of the order of clips")
+    command.add_argument("--adapter", type=existing, metavar="FILE", help="adapter exported by `vsr export`")
+    command.add_argument("--ckpt_path", metavar="FILE", help="checkpoint of `vsr fit`; fit resumes from it (last, best or a file)")
+    if name in ("test", "predict"):
+        command.add_argument("--steps", type=positive, help="denoising steps")
+        command.add_argument("--condition", choices=["on", "off"], help="adapter's tokens, or the null tokens")
+    if name == "predict":
+        command.add_argument("--input", nargs="+", required=True, type=existing, metavar="PATH", help="videos, folders of frames, or folders of either")
+        command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
+        command.add_argument("--output_format", choices=["mp4", "png"], help="mp4 (default) or PNG frames")
+        command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+
+
+def check_rest(rest: Sequence[str], prog: str) -> None:
+    """Refuses what LightningCLI would refuse after seconds of imports.
+
+    Raises:
+        ArgumentError: an option that is none of the config's, or a value without an option.
+    """
+    after_option = False
+    for word in rest:
+        if word.startswith("--"):
+            option = word.split("=")[0]
+            if option not in LIGHTNING_OPTIONS and not option.startswith(("--model.", "--data.", "--trainer.")):
+                raise ArgumentError(f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X")
+            after_option = "=" not in word and option != "--print_config"
+        elif not after_option:
+            raise ArgumentError(f"{word}: a value without an option; see {prog} --help")
+        else:
+            after_option = False
+
+
+def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> list[str]:
+    """The same command line in LightningCLI's words."""
+    configs = options.config
+    if not configs and options.command == "predict":
+        configs = [DEFAULT_CONFIG]
+    arguments = [options.command]
+    for name in configs:
+        arguments += ["--config", str(find_config(name))]
+    settings: dict[str, object] = {}
+    if options.seed is not None:
+        settings |= dict.fromkeys(("seed_everything", "model.seed", "data.seed"), options.seed)
+    settings["model.adapter_file"] = options.adapter
+    settings["ckpt_path"] = options.ckpt_path
+    settings["model.sampler.steps"] = getattr(options, "steps", None)
+    settings["model.condition"] = getattr(options, "condition", None)
+    if options.command == "predict":
+        settings["data.input"] = json.dumps([str(path) for path in options.input])
+        settings["data.output"] = options.output
+        settings["data.output_format"] = options.output_format
+        settings["data.overwrite"] = "true" if options.overwrite else None
+    arguments += [f"--{name}={value}" for name, value in settings.items() if value is not None]
+    return [*arguments, *rest]
+
+
+def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """The options, and the arguments for LightningCLI (empty for the other commands).
+
+    Raises:
+        ArgumentError: the command line is wrong.
+        SystemExit: help or version was asked for.
+    """
+    parser = build_parser()
+    options, rest = parser.parse_known_args(argv)
+    if options.command not in ("fit", "validate", "test", "predict"):
+        if rest:
+            raise ArgumentError(f"{rest[0]}: no such option; see vsr {options.command} --help")
+        return options, []
+    check_rest(rest, f"vsr {options.command}")
+    return options, lightning_arguments(options, rest)

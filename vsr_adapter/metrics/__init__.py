@@ -1,0 +1,5 @@
+"""Metrics of video super-resolution."""
+
+from vsr_adapter.metrics.fidelity import psnr, ssim
+
+__all__ = ["psnr", "ssim"]

@@ -1,0 +1,193 @@
+"""Backbone + encoder + adapter: condition, loss and sample."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from vsr_adapter.adapters import Adapter, LinearLinear
+from vsr_adapter.adapters.files import load_adapter
+from vsr_adapter.backbones import Backbone
+from vsr_adapter.conditioning import FrozenViT
+from vsr_adapter.diffusion import (
+    ConditionedDenoiser,
+    Denoiser,
+    ForwardProcess,
+    GaussianStart,
+    GuidedDenoiser,
+    Sampler,
+    Start,
+    TimeSteps,
+    UniformTimeSteps,
+    epsilon_loss,
+)
+from vsr_adapter.errors import UserError
+from vsr_adapter.seeds import NoiseField, generator
+from vsr_adapter.types import Clip, Condition
+
+
+class VSRModel(nn.Module):
+    """A frozen backbone told of the low-resolution clip by an adapter.
+
+    Args:
+        backbone: frozen UNet and VAE.
+        encoder: frozen ViT.
+        adapter: the only part that trains; its tokens, in_dim and text_dim must be the encoder's and the UNet's.
+        adapter_file: exported adapter to start from (`vsr export`).
+        time_steps: which training times a step looks at: recipe A, B or C.
+        sampler: diffusers scheduler and number of steps.
+        start: where sampling starts.
+        guidance_scale: classifier-free guidance against the null tokens; 1 is none, and one pass a step.
+        noise_level: training time of the noise in the low-resolution clip, for backbones that noise it.
+        condition: ``on`` uses the adapter's tokens, ``off`` the backbone's null tokens.
+        scale: upscaling factor.
+        seed: of all noise.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        encoder: FrozenViT,
+        adapter: Adapter | None = None,
+        adapter_file: Path | None = None,
+        time_steps: TimeSteps | None = None,
+        sampler: Sampler | None = None,
+        start: Start | None = None,
+        guidance_scale: float = 1.0,
+        noise_level: int = 120,
+        condition: Literal["on", "off"] = "on",
+        scale: int = 4,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.backbone, self.encoder = backbone, encoder
+        unet = backbone.capabilities.unet
+        self.adapter = adapter or LinearLinear(8, encoder.tokens, encoder.dim, unet.text_dim)
+        self.time_steps = time_steps or UniformTimeSteps()
+        self.sampler, self.start = sampler or Sampler(), start or GaussianStart()
+        self.guidance_scale, self.noise_level, self.condition_mode = guidance_scale, noise_level, condition
+        self.scale, self.seed = scale, seed
+        self.process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
+        grid = self.sampler.schedule(unet.scheduler_config).timesteps
+        self.grid = self.process.index(grid)
+        self.check_dimensions()
+        self.made_by = None if adapter_file is None else load_adapter(self.adapter, adapter_file)
+
+    def check_dimensions(self) -> None:
+        """The adapter's input is the encoder's output, and its output the UNet's text.
+
+        Raises:
+            UserError: they differ.
+        """
+        text_dim = self.backbone.capabilities.unet.text_dim
+        for name, ours, theirs, part in [
+            ("tokens", self.adapter.tokens, self.encoder.tokens, "encoder"),
+            ("in_dim", self.adapter.in_dim, self.encoder.dim, "encoder"),
+            ("text_dim", self.adapter.text_dim, text_dim, "backbone"),
+        ]:
+            if ours != theirs:
+                raise UserError(f"adapter.{name} {ours}: the {part} has {theirs}; set --model.adapter.{name} {theirs}")
+
+    def load(self) -> Self:
+        """Reads the frozen weights; does nothing the second time."""
+        self.backbone.load()
+        self.encoder.load()
+        return self
+
+    def condition(self, lr: Tensor) -> Condition:
+        """tau_theta(x_LR) = Adapter(ViT(x_LR)), Eq. 3.2, or the null tokens where the condition is off.
+
+        Args:
+            lr: low-resolution video in [0, 1], shape (B, T, 3, h, w).
+        """
+        if self.condition_mode == "off":
+            return Condition(self.null_tokens(lr), lr)
+        with torch.no_grad():
+            features = self.encoder(lr)
+        return Condition(self.adapter(features), lr)
+
+    def null_tokens(self, lr: Tensor) -> Tensor:
+        """The backbone's null tokens for each clip, shape (B, L, text_dim)."""
+        return self.backbone.null_tokens.expand(lr.shape[0], -1, -1)
+
+    def loss(self, clip: Clip, key: tuple[object, ...]) -> Tensor:
+        """Eq. 3.4 on latents, of each clip.
+
+        Times and noise are a function of (seed, ``key``, clip name): the same for any batch size, order and
+        number of processes.
+
+        Args:
+            clip: low and high resolution.
+            key: ``("fit", epoch)``, or ``("val",)`` for times and noise that every epoch shares.
+
+        Returns:
+            Shape (B,).
+        """
+        with torch.no_grad():
+            z_0 = self.backbone.encode(clip.hr)
+        generators = [generator(self.seed, *key, name) for name in clip.name]
+        index = torch.stack([self.time_steps.draw(len(self.process), self.grid, one) for one in generators])
+        condition = self.condition(clip.lr)
+        low_res_noise = torch.stack([torch.randn(clip.lr.shape[1:], generator=one) for one in generators])
+        denoise = self.denoiser(condition, low_res_noise)
+        losses = []
+        for times in index.unbind(1):
+            noise = torch.stack([torch.randn(z_0.shape[1:], generator=one) for one in generators])
+            losses.append(epsilon_loss(denoise, self.process, z_0, noise.to(z_0), times))
+        return torch.stack(losses).mean(dim=0)
+
+    def denoiser(self, condition: Condition, low_res_noise: Tensor, guidance_scale: float = 1.0) -> Denoiser:
+        """The backbone told of a clip, guided where ``guidance_scale`` is not 1.
+
+        Args:
+            condition: tokens and clean clip.
+            low_res_noise: standard normal, shape of the low-resolution clip.
+            guidance_scale: see `GuidedDenoiser`.
+        """
+        low_res = noise_level = None
+        if self.backbone.capabilities.unet.needs_low_res:
+            noise_level = torch.full((condition.lr.shape[0],), self.noise_level, device=condition.lr.device)
+            low_res = self.backbone.unet.noise_low_res(condition.lr, noise_level, low_res_noise.to(condition.lr))
+        conditioned = ConditionedDenoiser(self.backbone, condition.tokens, low_res, noise_level)
+        if guidance_scale == 1:
+            return conditioned
+        return GuidedDenoiser(conditioned, conditioned._replace(tokens=self.null_tokens(condition.lr)), guidance_scale)
+
+    @torch.no_grad()
+    def sample(self, lr: Tensor, fields: list[NoiseField]) -> Tensor:
+        """Upscales clips.
+
+        Args:
+            lr: low-resolution video in [0, 1], shape (B, T, 3, h, w); h and w times the scale must be multiples
+                of the backbone's ``size_multiple``.
+            fields: noise of each clip.
+
+        Returns:
+            Video in [0, 1], shape (B, T, 3, h * scale, w * scale).
+        """
+
+        def noise(kind: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
+            frames = [field(kind, shape, step).transpose(0, 1) for field in fields]
+            return torch.stack(frames).to(lr)
+
+        low_res_noise = noise("low_res", tuple(lr.shape[2:])).transpose(1, 2)
+        denoise = self.denoiser(self.condition(lr), low_res_noise, self.guidance_scale)
+        scheduler = self.sampler.schedule(self.backbone.capabilities.unet.scheduler_config)
+        z, timesteps = self.start(self.backbone, lr, self.scale, scheduler, lambda shape: noise("start", shape))
+        shape = (z.shape[1], *z.shape[3:])
+        z_0 = self.sampler.run(denoise, z, scheduler, timesteps, lambda i: noise("step", shape, i))
+        return self.backbone.decode(z_0.to(lr), lr if self.backbone.capabilities.vae.needs_low_res else None)
+
+    def made_of(self) -> dict[str, Any]:
+        """What an exported adapter says of the stack that made it."""
+        capabilities = self.backbone.capabilities
+        return {
+            "unet": type(self.backbone.unet).__name__,
+            "vae": type(self.backbone.vae).__name__,
+            "prediction_type": capabilities.unet.prediction_type,
+            "encoder": self.encoder.name,
+            "time_steps": type(self.time_steps).__name__,
+            "scale": self.scale,
+            "seed": self.seed,
+        }

@@ -1,0 +1,130 @@
+"""The LightningModule: steps, logging, optimizer, and checkpoints that hold the adapter alone."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+
+from vsr_adapter import __version__
+from vsr_adapter.adapters.files import check_fits, describe
+from vsr_adapter.errors import UserError
+from vsr_adapter.metrics import psnr, ssim
+from vsr_adapter.model import VSRModel
+from vsr_adapter.predict.run import run_unit
+from vsr_adapter.predict.units import Unit
+from vsr_adapter.seeds import NoiseField
+from vsr_adapter.types import Clip
+from vsr_adapter.video.resize import bicubic_upscale
+
+OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
+
+
+class AdapterModule(LightningModule):
+    """Trains the adapter of a `VSRModel`; everything else stays frozen.
+
+    Args:
+        optimizer: gets the adapter's parameters.
+        warmup_steps: optimizer steps of linear warm-up before the cosine.
+        **kwargs: of `VSRModel`.
+    """
+
+    def __init__(
+        self, optimizer: OptimizerFactory = lambda params: Adam(params, lr=1e-4), warmup_steps: int = 100, **kwargs: Any
+    ):
+        super().__init__()
+        self.optimizer = optimizer
+        self.warmup_steps = warmup_steps
+        self.model = VSRModel(**kwargs)
+        for frozen in (self.model.backbone, self.model.encoder):
+            frozen.requires_grad_(False)
+
+    def configure_model(self) -> None:
+        """Reads the frozen weights, once."""
+        self.model.load()
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer on the adapter's parameters; linear warm-up, then a cosine to zero, step by step."""
+        optimizer = self.optimizer(self.model.adapter.parameters())
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = min(self.warmup_steps, max(total - 1, 0))
+        cosine = CosineAnnealingLR(optimizer, max(total - warmup, 1))
+        if warmup:
+            ramp = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
+            schedule: Any = SequentialLR(optimizer, [ramp, cosine], milestones=[warmup])
+        else:
+            schedule = cosine
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, clip: Clip, batch_idx: int) -> Tensor:
+        """Mean of Eq. 3.4 over the batch; its noise is named by (seed, epoch, clip)."""
+        loss = self.model.loss(clip, ("fit", self.current_epoch)).mean()
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"train/loss {loss.item()} at step {self.global_step}: must be finite; lower --model.optimizer.lr, "
+                "or pass --trainer.precision 32-true"
+            )
+        self.log("train/loss", loss, prog_bar=True, batch_size=clip.batch_size)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Logs the gradient's norm before clipping."""
+        gradients = [p.grad for p in self.model.adapter.parameters() if p.grad is not None]
+        self.log("train/grad_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def validation_step(self, clip: Clip, batch_idx: int) -> None:
+        """Eq. 3.4 with times and noise fixed per clip, so that epochs compare."""
+        loss = self.model.loss(clip, ("val",)).mean()
+        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=clip.batch_size)
+
+    def sample(self, clip: Clip) -> Tensor:
+        """Upscales clips; the noise is named by (seed, clip)."""
+        frames = range(clip.lr.shape[1])
+        return self.model.sample(clip.lr, [NoiseField((self.model.seed, name), frames) for name in clip.name])
+
+    def test_step(self, clip: Clip, batch_idx: int) -> None:
+        """PSNR and SSIM of the output and of bicubic."""
+        bicubic = bicubic_upscale(clip.lr, self.model.scale)
+        for suffix, video in [("", self.sample(clip)), ("_bicubic", bicubic)]:
+            values = {f"test/psnr{suffix}": psnr(video, clip.hr), f"test/ssim{suffix}": ssim(video, clip.hr)}
+            self.log_dict(values, sync_dist=True, batch_size=clip.batch_size, on_epoch=True)
+
+    def predict_step(self, unit: Unit, batch_idx: int) -> None:
+        """Upscales one video to its target; failures go to the journal, so that the others are still done."""
+        run_unit(self.model, unit, position=self.trainer.local_rank)
+
+    def on_predict_end(self) -> None:
+        """Waits for the other processes, so that the summary knows of their units."""
+        self.trainer.strategy.barrier()
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The adapter's alone: checkpoints are some MB."""
+        return self.model.adapter.state_dict(*args, **kwargs)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """Of the adapter, always strictly."""
+        return self.model.adapter.load_state_dict(state_dict, strict=True, assign=assign)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what `vsr export` and a later load must know."""
+        checkpoint["vsr_adapter"] = {
+            "adapter": describe(self.model.adapter),
+            "made_by": {**self.model.made_of(), "version": __version__, "step": self.global_step},
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses checkpoints that are not ours or not of this adapter."""
+        ours = checkpoint.get("vsr_adapter")
+        if ours is None:
+            raise UserError("checkpoint without a vsr_adapter entry: only those of `vsr fit` load; pass one of them")
+        check_fits(self.model.adapter, ours["adapter"], "checkpoint")
+
+    def train(self, mode: bool = True) -> Self:
+        """Puts only the adapter in train mode."""
+        super().train(mode)
+        self.model.backbone.eval()
+        self.model.encoder.eval()
+        return self

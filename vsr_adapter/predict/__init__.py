@@ -1,0 +1,1 @@
+"""Units of work, their journal, and how one is done."""
