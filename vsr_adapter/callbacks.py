@@ -50,7 +50,7 @@ class SampleStrips(Callback):
             return
         dataset = trainer.val_dataloaders.dataset
         for i in range(min(self.clips, len(dataset))):
-            clip = Clip(*default_collate([dataset[i]])).to(pl_module.device)
+            clip = pl_module.transfer_batch_to_device(default_collate([dataset[i]]), pl_module.device, 0)
             with trainer.precision_plugin.val_step_context():
                 output = pl_module.sample(clip)
             image = strip(clip, output, pl_module.model.scale)

@@ -1,7 +1,8 @@
 """Entry point `vsr`: LightningCLI for fit, validate, test and predict; plain functions for the rest."""
 
-import os
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,24 +37,51 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
+def quieten(command: str) -> None:
+    """Leaves out what is said to developers of Lightning modules, and all but warnings in predict."""
+    for message in (
+        ".*treespec, LeafSpec.*",
+        "Found .* module.s. in eval mode at the start of training.*",  # the frozen parts: as it should be
+        "predict returned None.*",  # it writes instead
+    ):
+        warnings.filterwarnings("ignore", message)
+    # "Tip: ... try installing", "GPU available: False" ...
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR if command == "predict" else logging.INFO)
+
+
 def run_lightning(arguments: Sequence[str]) -> int:
     """Runs one of the trainer's commands; returns the exit code."""
-    # Lightning re-runs sys.argv in each further process of a machine; it says nothing of use about the rest
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:.*pkg_resources.*")
-    from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+    from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
     from vsr_adapter.checkpoint import read_checkpoint
     from vsr_adapter.data.datamodule import ClipDataModule
     from vsr_adapter.module import AdapterModule
-    from vsr_adapter.predict.report import summarise
+    from vsr_adapter.predict.report import say_what_is_random, summarise
+
+    quieten(arguments[0])
 
     class VSRCLI(LightningCLI):
         """Stock, but for checkpoints: ours hold no hyperparameters, so none can override the command line."""
+
+        def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+            self.config = parser.parse_args(args)
 
         def _parse_ckpt_path(self) -> None:
             path = self.config[self.config.subcommand].get("ckpt_path")
             if path not in (None, "last", "best", "hpc", "registry"):
                 read_checkpoint(path)
+
+        def before_instantiate_classes(self) -> None:
+            if self.subcommand == "predict":
+                # each unit has a bar of its own, in frames
+                self.config.predict.trainer.enable_progress_bar = False
+                self.config.predict.trainer.logger = False
+                self.config.predict.return_predictions = False
+
+        def after_instantiate_classes(self) -> None:
+            if self.subcommand == "predict" and self.trainer.is_global_zero:
+                trained = bool(self.config.predict.ckpt_path)
+                say_what_is_random(self.model.model, trained)
 
     class SaveConfig(SaveConfigCallback):
         """Keeps the config beside a training run's logs; the other commands have nothing to reproduce from it."""

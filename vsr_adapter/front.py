@@ -95,15 +95,31 @@ def build_parser() -> Parser:
 
 def add_run_options(command: argparse.ArgumentParser, name: str) -> None:
     """Options of fit, validate, test and predict."""
-    command.add_argument("--config", "-c", action="append", default=[], metavar="FILE", help="YAML file, or the name of a shipped one; repeatable")
+    command.add_argument(
+        "--config",
+        "-c",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="YAML file, or the name of a shipped one; repeatable",
+    )
     command.add_argument("--seed", type=int, help="of all noise, and of the order of clips")
     command.add_argument("--adapter", type=existing, metavar="FILE", help="adapter exported by `vsr export`")
-    command.add_argument("--ckpt_path", metavar="FILE", help="checkpoint of `vsr fit`; fit resumes from it (last, best or a file)")
+    command.add_argument(
+        "--ckpt_path", metavar="FILE", help="checkpoint of `vsr fit`; fit resumes from it (last, best or a file)"
+    )
     if name in ("test", "predict"):
         command.add_argument("--steps", type=positive, help="denoising steps")
         command.add_argument("--condition", choices=["on", "off"], help="adapter's tokens, or the null tokens")
     if name == "predict":
-        command.add_argument("--input", nargs="+", required=True, type=existing, metavar="PATH", help="videos, folders of frames, or folders of either")
+        command.add_argument(
+            "--input",
+            nargs="+",
+            required=True,
+            type=existing,
+            metavar="PATH",
+            help="videos, folders of frames, or folders of either",
+        )
         command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
         command.add_argument("--output_format", choices=["mp4", "png"], help="mp4 (default) or PNG frames")
         command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
@@ -120,7 +136,9 @@ def check_rest(rest: Sequence[str], prog: str) -> None:
         if word.startswith("--"):
             option = word.split("=")[0]
             if option not in LIGHTNING_OPTIONS and not option.startswith(("--model.", "--data.", "--trainer.")):
-                raise ArgumentError(f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X")
+                raise ArgumentError(
+                    f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X"
+                )
             after_option = "=" not in word and option != "--print_config"
         elif not after_option:
             raise ArgumentError(f"{word}: a value without an option; see {prog} --help")

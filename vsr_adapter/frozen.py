@@ -16,10 +16,15 @@ class FrozenPart(nn.Module, ABC):
 
     Construction is cheap: dimensions and capabilities can be asked for before gigabytes are read, and
     Lightning calls `load` from ``configure_model``, once in each process.
+
+    Attributes:
+        loaded: whether `load` was called.
+        random: whether the weights are random ones, for lack of a file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, random: bool = False) -> None:
         super().__init__()
+        self.random = random
         self.loaded = False
 
     def load(self) -> Self:

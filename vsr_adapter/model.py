@@ -1,5 +1,6 @@
 """Backbone + encoder + adapter: condition, loss and sample."""
 
+from math import gcd
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -25,6 +26,7 @@ from vsr_adapter.diffusion import (
 from vsr_adapter.errors import UserError
 from vsr_adapter.seeds import NoiseField, generator
 from vsr_adapter.types import Clip, Condition
+from vsr_adapter.video.plan import check_window
 
 
 class VSRModel(nn.Module):
@@ -42,6 +44,8 @@ class VSRModel(nn.Module):
         noise_level: training time of the noise in the low-resolution clip, for backbones that noise it.
         condition: ``on`` uses the adapter's tokens, ``off`` the backbone's null tokens.
         scale: upscaling factor.
+        window: frames that are sampled together by predict; the adapter's where None.
+        overlap: frames that neighbouring windows share, and over which they are blended.
         seed: of all noise.
     """
 
@@ -58,6 +62,8 @@ class VSRModel(nn.Module):
         noise_level: int = 120,
         condition: Literal["on", "off"] = "on",
         scale: int = 4,
+        window: int | None = None,
+        overlap: int = 2,
         seed: int = 0,
     ):
         super().__init__()
@@ -68,11 +74,19 @@ class VSRModel(nn.Module):
         self.sampler, self.start = sampler or Sampler(), start or GaussianStart()
         self.guidance_scale, self.noise_level, self.condition_mode = guidance_scale, noise_level, condition
         self.scale, self.seed = scale, seed
+        self.window, self.overlap = window or self.adapter.frames, overlap
+        check_window(self.window, overlap)
         self.process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
         grid = self.sampler.schedule(unet.scheduler_config).timesteps
         self.grid = self.process.index(grid)
         self.check_dimensions()
         self.made_by = None if adapter_file is None else load_adapter(self.adapter, adapter_file)
+
+    @property
+    def lr_multiple(self) -> int:
+        """Low-resolution height and width must be multiples of this for the backbone to take them."""
+        multiple = self.backbone.capabilities.size_multiple
+        return multiple // gcd(multiple, self.scale)
 
     def check_dimensions(self) -> None:
         """The adapter's input is the encoder's output, and its output the UNet's text.

@@ -1,6 +1,7 @@
 """The LightningModule: steps, logging, optimizer, and checkpoints that hold the adapter alone."""
 
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from typing import Any, Self
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 
-from vsr_adapter import __version__
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
 from vsr_adapter.metrics import psnr, ssim
@@ -112,7 +112,7 @@ class AdapterModule(LightningModule):
         """Adds what `vsr export` and a later load must know."""
         checkpoint["vsr_adapter"] = {
             "adapter": describe(self.model.adapter),
-            "made_by": {**self.model.made_of(), "version": __version__, "step": self.global_step},
+            "made_by": {**self.model.made_of(), "version": version("vsr-adapter"), "step": self.global_step},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

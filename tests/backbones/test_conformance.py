@@ -121,7 +121,9 @@ def test_null_tokens_are_tokens(loaded):
 def test_sizes_and_tokens_that_do_not_fit_are_refused_with_the_remedy(loaded):
     multiple = loaded.capabilities.size_multiple
     if multiple > 1:
-        with pytest.raises(UserError, match=rf"video of {multiple + 1}x{multiple}: .* multiples of {multiple}; crop to"):
+        with pytest.raises(
+            UserError, match=rf"video of {multiple + 1}x{multiple}: .* multiples of {multiple}; crop to"
+        ):
             loaded.encode(torch.rand(1, 1, 3, multiple, multiple + 1))
     z, t, tokens, low_res, level = inputs(loaded)
     with pytest.raises(UserError, match=r"tokens of width \d+: the UNet takes \d+; set adapter.text_dim"):

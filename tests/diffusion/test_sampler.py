@@ -97,9 +97,15 @@ def test_a_denoiser_that_knows_the_answer_finds_it(kind, config):
     def perfect(z_t, t):
         alpha, sigma = process.coefficients(process.index(t.reshape(1)), z_t)
         epsilon = (z_t - alpha * answer) / sigma
-        return {"epsilon": epsilon, "v_prediction": alpha * epsilon - sigma * answer, "flow_prediction": epsilon - answer}[kind]
+        return {
+            "epsilon": epsilon,
+            "v_prediction": alpha * epsilon - sigma * answer,
+            "flow_prediction": epsilon - answer,
+        }[kind]
 
-    kinds = [FlowMatchEulerDiscreteScheduler] if kind == "flow_prediction" else [DDIMScheduler, DPMSolverMultistepScheduler]
+    kinds = (
+        [FlowMatchEulerDiscreteScheduler] if kind == "flow_prediction" else [DDIMScheduler, DPMSolverMultistepScheduler]
+    )
     for scheduler_class in kinds:
         sampler = Sampler(scheduler_class, 10)
         scheduler = sampler.schedule(config)

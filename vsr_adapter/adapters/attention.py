@@ -26,9 +26,7 @@ class CrossAttentionAdapter(Adapter):
         heads: attention heads.
     """
 
-    def __init__(
-        self, frames: int = 8, tokens: int = 196, in_dim: int = 768, text_dim: int = 1024, heads: int = 8
-    ):
+    def __init__(self, frames: int = 8, tokens: int = 196, in_dim: int = 768, text_dim: int = 1024, heads: int = 8):
         super().__init__(frames, tokens, in_dim, text_dim)
         if in_dim % heads:
             raise UserError(f"adapter.heads {heads}: must divide in_dim {in_dim}; pass a divisor")
@@ -58,9 +56,7 @@ class CrossAttentionLinearLinear(CrossAttentionAdapter):
         heads: attention heads.
     """
 
-    def __init__(
-        self, frames: int = 8, tokens: int = 196, in_dim: int = 768, text_dim: int = 1024, heads: int = 8
-    ):
+    def __init__(self, frames: int = 8, tokens: int = 196, in_dim: int = 768, text_dim: int = 1024, heads: int = 8):
         super().__init__(frames, tokens, in_dim, text_dim, heads)
         self.mapping = nn.Sequential(nn.Linear(in_dim, text_dim), nn.Linear(text_dim, text_dim))
 

@@ -76,7 +76,9 @@ def load_adapter(adapter: Adapter, path: Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except SafetensorError as error:
-        raise UserError(f"--adapter {path}: not a safetensors file ({error}); `vsr export CKPT FILE` writes one") from error
+        raise UserError(
+            f"--adapter {path}: not a safetensors file ({error}); `vsr export CKPT FILE` writes one"
+        ) from error
     if "adapter" not in metadata:
         raise UserError(f"--adapter {path}: no adapter of vsr_adapter; `vsr export CKPT FILE` writes one")
     check_fits(adapter, json.loads(metadata["adapter"]), f"--adapter {path}")

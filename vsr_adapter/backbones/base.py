@@ -219,7 +219,9 @@ class Backbone(FrozenPart):
         """
         wanted = self.capabilities.unet
         if tokens.shape[-1] != wanted.text_dim:
-            raise UserError(f"tokens of width {tokens.shape[-1]}: the UNet takes {wanted.text_dim}; set adapter.text_dim")
+            raise UserError(
+                f"tokens of width {tokens.shape[-1]}: the UNet takes {wanted.text_dim}; set adapter.text_dim"
+            )
         if wanted.needs_low_res and low_res is None:
             raise UserError("low_res is None: this UNet denoises with the low-resolution clip; pass low_res")
         return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), tokens, low_res, noise_level)

@@ -33,7 +33,8 @@ def diffusers_model(
     if source is not None:
         return model.from_pretrained(source, torch_dtype=dtype)
     with random_weights(seed):
-        return model.from_config(config).to(dtype)
+        network = model.from_config(config)
+    return network if dtype == torch.float32 else network.to(dtype)
 
 
 class ModelScopeUNet(UNetPart):
@@ -57,10 +58,10 @@ class ModelScopeUNet(UNetPart):
         seed: int = 0,
         precision: Precision = "float32",
     ):
-        super().__init__()
+        super().__init__(random=source is None)
         self.source, self.seed, self.precision, self.text_length = source, seed, precision, text_length
         self.config = config or {}
-        self.scheduler = scheduler or MODELSCOPE_SCHEDULER
+        self.scheduler: dict[str, Any] = scheduler or MODELSCOPE_SCHEDULER
         if source is not None:
             self.config = read_config(source)
 
@@ -109,7 +110,7 @@ class KLVAE(VAEPart):
         seed: int = 0,
         precision: Precision = "float32",
     ):
-        super().__init__()
+        super().__init__(random=source is None)
         if chunk < 1:
             raise UserError(f"chunk {chunk}: at least 1 frame is decoded at once; pass a positive chunk")
         self.source, self.chunk, self.seed, self.precision = source, chunk, seed, precision
@@ -121,9 +122,7 @@ class KLVAE(VAEPart):
     def capabilities(self) -> VAECapabilities:
         """Read from the config."""
         levels = len(self.config.get("block_out_channels", (64,)))
-        return VAECapabilities(
-            latent_channels=self.config.get("latent_channels", 4), spatial_factor=2 ** (levels - 1)
-        )
+        return VAECapabilities(latent_channels=self.config.get("latent_channels", 4), spatial_factor=2 ** (levels - 1))
 
     def build(self) -> None:
         """Random weights, or those of ``source``."""
@@ -150,6 +149,8 @@ def read_config(source: str) -> dict[str, Any]:
     folder = Path(source)
     if folder.exists():
         if not (folder / "config.json").is_file():
-            raise UserError(f"{source}: a diffusers folder holds config.json and weights; name its unet/ or vae/ folder")
+            raise UserError(
+                f"{source}: a diffusers folder holds config.json and weights; name its unet/ or vae/ folder"
+            )
         return json.loads((folder / "config.json").read_text())
     return dict(ModelMixin.load_config(source))

@@ -31,7 +31,7 @@ class FrozenViT(FrozenPart):
     """
 
     def __init__(self, name: str = "vit_base_patch16_224", weights: str | None = None, seed: int = 0):
-        super().__init__()
+        super().__init__(random=weights is None)
         if not timm.is_model(name):
             raise UserError(f"encoder {name!r}: no such timm model; timm.list_models('*vit*') lists them")
         self.name, self.weights, self.seed = name, weights, seed

@@ -1,0 +1,1 @@
+"""Data sets of clips, their loaders and the data module."""

@@ -20,7 +20,9 @@ class Start(ABC):
     """Initial latents and the times left to denoise."""
 
     @abstractmethod
-    def __call__(self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
         """Latents at the first time, and the times.
 
         Args:
@@ -43,7 +45,9 @@ def output_size(lr: Tensor, scale: int) -> tuple[int, int]:
 class GaussianStart(Start):
     """Gaussian noise in latent space: the standard, and the thesis's smoother choice."""
 
-    def __call__(self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
         """Noise times the scheduler's initial sigma, and all times."""
         z = noise(backbone.capabilities.latent_shape(*output_size(lr, scale)))
         return z * scheduler.init_noise_sigma, scheduler.timesteps
@@ -57,7 +61,9 @@ class EncodedNoiseStart(Start):
     """
 
     @torch.no_grad()
-    def __call__(self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
         """Encoded noise, and all times."""
         pixels = noise((3, *output_size(lr, scale))).transpose(1, 2)
         return backbone.encode((pixels + 1) / 2) * scheduler.init_noise_sigma, scheduler.timesteps
@@ -78,7 +84,9 @@ class NoisedLowResStart(Start):
         self.strength = strength
 
     @torch.no_grad()
-    def __call__(self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, backbone: Backbone, lr: Tensor, scale: int, scheduler: Any, noise: Noise
+    ) -> tuple[Tensor, Tensor]:
         """Noised latents, and the scheduler's times that are not later."""
         unet = backbone.capabilities.unet
         process = ForwardProcess(unet.scheduler_config, unet.prediction_type)

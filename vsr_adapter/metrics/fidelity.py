@@ -15,7 +15,7 @@ def as_frames(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """
     if prediction.shape != target.shape:
         raise UserError(
-            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}: must be equal; nothing is resized here"
+            f"prediction {tuple(prediction.shape)}, target {tuple(target.shape)}: must be equal; resize before"
         )
     if not torch.isfinite(prediction).all():
         raise UserError("prediction holds NaN or infinity: metrics take finite video in [0, 1]; mend the sampler first")

@@ -48,10 +48,12 @@ def plan_units(
                 continue  # what an earlier run wrote into a folder inside the input
             name = source.relative_to(root) if source != root else Path(source.name)
             plain = name.with_suffix("") if source.suffix.lower() in VIDEO_SUFFIXES else name
-            target = next((path for path in (output / plain, output / name) if claimed.get(path, source) == source), None)
+            target = next(
+                (path for path in (output / plain, output / name) if claimed.get(path, source) == source), None
+            )
             if target is None:
                 raise UserError(
-                    f"{source}: its output name {output / name} is {claimed[output / name]}'s; predict them into two folders"
+                    f"{source}: its output {output / name} is that of {claimed[output / name]}; use two output folders"
                 )
             claimed[target] = source
     ending = ".mp4" if output_format == "mp4" else ""

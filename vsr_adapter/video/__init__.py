@@ -1,0 +1,1 @@
+"""Video: probing, reading, writing, resizing, and the plan of windows."""

@@ -69,4 +69,6 @@ def bicubic_upscale(lr: Tensor, factor: int = 4) -> Tensor:
     pad = 4
     large = resized(lr, factor, pad)
     height, width = lr.shape[-2] * factor, lr.shape[-1] * factor
-    return large[..., pad * factor : pad * factor + height, pad * factor : pad * factor + width].clamp(0, 1).to(lr.dtype)
+    return (
+        large[..., pad * factor : pad * factor + height, pad * factor : pad * factor + width].clamp(0, 1).to(lr.dtype)
+    )

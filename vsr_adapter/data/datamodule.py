@@ -1,0 +1,148 @@
+"""The LightningDataModule: clips for fit, validate and test; units of work for predict."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader
+
+from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.data.loader import ResumableLoader
+from vsr_adapter.errors import UserError
+from vsr_adapter.predict.journal import forget
+from vsr_adapter.predict.units import Unit, plan_units
+
+
+def first(batch: list[Unit]) -> Unit:
+    """The only unit of a batch."""
+    return batch[0]
+
+
+class ClipDataModule(LightningDataModule):
+    """Streams centre-cropped clips from folders of videos or of frames.
+
+    Args:
+        train: training videos, high resolution.
+        val: validation videos.
+        test: test videos.
+        train_lr: low-resolution twins of ``train``; None makes them by MATLAB-exact bicubic.
+        val_lr: of ``val``.
+        test_lr: of ``test``.
+        frames: of a clip.
+        size: side of the square HR crop, in pixels.
+        scale: HR pixels per LR pixel.
+        train_stride: frames between the starts of training clips; None puts them end to end.
+        train_clips: training clips of a video, at most; None takes all.
+        eval_clips: validation and test clips of a video, at most, spread evenly; None takes all.
+        batch_size: clips of a step, in each process.
+        num_workers: processes that decode, for each process that trains.
+        seed: of the order of training clips.
+        input: videos to predict: files, folders of frames, or folders of either.
+        output: folder for the predicted videos.
+        output_format: ``mp4``, or ``png`` for folders of frames.
+        overwrite: whether existing predictions may be replaced.
+    """
+
+    def __init__(
+        self,
+        train: Path | None = None,
+        val: Path | None = None,
+        test: Path | None = None,
+        train_lr: Path | None = None,
+        val_lr: Path | None = None,
+        test_lr: Path | None = None,
+        frames: int = 8,
+        size: int = 320,
+        scale: int = 4,
+        train_stride: int | None = None,
+        train_clips: int | None = None,
+        eval_clips: int | None = 1,
+        batch_size: int = 1,
+        num_workers: int = 2,
+        seed: int = 0,
+        input: list[Path] | None = None,
+        output: Path | None = None,
+        output_format: Literal["mp4", "png"] = "mp4",
+        overwrite: bool = False,
+    ):
+        super().__init__()
+        self.roots = {"train": (train, train_lr), "val": (val, val_lr), "test": (test, test_lr)}
+        self.clip: dict[str, int] = {"frames": frames, "size": size, "scale": scale}
+        self.train_stride, self.train_clips, self.eval_clips = train_stride, train_clips, eval_clips
+        self.seed = seed
+        self.loading: dict[str, Any] = {
+            "batch_size": batch_size,
+            "num_workers": num_workers,
+            "persistent_workers": num_workers > 0,
+        }
+        self.input, self.output = input or [], output
+        self.output_format, self.overwrite = output_format, overwrite
+
+    def dataset(self, name: str, stride: int | None = None, limit: int | None = None) -> ClipDataset:
+        """The clips of ``train``, ``val`` or ``test``.
+
+        Raises:
+            UserError: no folder is set, or what `ClipDataset` refuses.
+        """
+        root, lr_root = self.roots[name]
+        if root is None:
+            raise UserError(f"data.{name} is not set: there are no clips; pass --data.{name} FOLDER")
+        return ClipDataset(root, lr_root, stride=stride, limit=limit, **self.clip)
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        """Number of processes, and which one this is."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled; resumes in the middle of an epoch."""
+        dataset = self.dataset("train", self.train_stride, self.train_clips)
+        world_size, rank = self.ranks
+        return ResumableLoader(dataset, self.seed, world_size, rank, **self.loading)
+
+    def evaluation_loader(self, name: str) -> DataLoader:
+        """In order; every clip once, whatever the number of processes (Lightning's own sampler pads with repeats)."""
+        dataset = self.dataset(name, limit=self.eval_clips)
+        world_size, rank = self.ranks
+        if len(dataset) < world_size:
+            raise UserError(
+                f"data.{name}: {len(dataset)} clips for {world_size} processes; pass --trainer.devices {len(dataset)} "
+                "or more clips"
+            )
+        sampler = UnrepeatedDistributedSampler(dataset, world_size, rank, shuffle=False)
+        return DataLoader(dataset, sampler=sampler, **self.loading)
+
+    def val_dataloader(self) -> DataLoader:
+        """Validation clips."""
+        return self.evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        """Test clips."""
+        return self.evaluation_loader("test")
+
+    @cached_property
+    def units(self) -> list[Unit]:
+        """What predict has to do.
+
+        Raises:
+            UserError: no input or no output is set, or what `plan_units` refuses.
+        """
+        if not self.input or self.output is None:
+            raise UserError("data.input or data.output is not set: nothing to predict; pass --input PATH --output DIR")
+        return plan_units(self.input, self.output, self.output_format, self.overwrite)
+
+    def prepare_data(self) -> None:
+        """Before predict, in one process of a machine: the journal forgets what earlier runs said of these videos."""
+        if self.trainer is not None and self.trainer.predicting:
+            forget(self.units)
+
+    def predict_dataloader(self) -> DataLoader:
+        """Units of work; map-style, so that Lightning shares them out without repeats."""
+        world_size, _ = self.ranks
+        if len(self.units) < world_size:
+            raise UserError(
+                f"{len(self.units)} videos for {world_size} processes; pass --trainer.devices {len(self.units)}"
+            )
+        return DataLoader(self.units, batch_size=1, collate_fn=first, num_workers=0)  # type: ignore[arg-type]
