@@ -78,6 +78,8 @@ class ClipDataModule(LightningDataModule):
             "persistent_workers": num_workers > 0,
         }
         self.input, self.output = input or [], output
+        self.train_loader: ResumableLoader | None = None
+        self.resume: dict[str, int] = {"batches": 0}
         self.output_format, self.overwrite = output_format, overwrite
 
     def dataset(self, name: str, stride: int | None = None, limit: int | None = None) -> ClipDataset:
@@ -100,7 +102,21 @@ class ClipDataModule(LightningDataModule):
         """Shuffled; resumes in the middle of an epoch."""
         dataset = self.dataset("train", self.train_stride, self.train_clips)
         world_size, rank = self.ranks
-        return ResumableLoader(dataset, self.seed, world_size, rank, **self.loading)
+        self.train_loader = ResumableLoader(dataset, self.seed, world_size, rank, **self.loading)
+        self.train_loader.load_state_dict(self.resume)
+        return self.train_loader
+
+    def state_dict(self) -> dict[str, int]:
+        """The position in the epoch.
+
+        Lightning saves the loader's own as well, but never gives it back once ``estimated_stepping_batches`` has
+        asked for the loader: that is before the checkpoint's loops are restored. The data module's state is restored earlier.
+        """
+        return self.resume if self.train_loader is None else self.train_loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """The training loader begins there."""
+        self.resume = state_dict
 
     def evaluation_loader(self, name: str) -> DataLoader:
         """In order; every clip once, whatever the number of processes (Lightning's own sampler pads with repeats)."""

@@ -227,10 +227,11 @@ def seeked(
     """
     for back in (0, 8, 64, start):
         container.seek(times[max(start - back, 0)], stream=stream, backward=True)
-        for frame in container.decode(stream):
+        frames = container.decode(stream)
+        for frame in frames:
             if frame.pts is not None and frame.pts > times[start]:
                 break
             if frame.pts == times[start]:
                 yield frame
-                yield from container.decode(stream)
+                yield from frames
                 return

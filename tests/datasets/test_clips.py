@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.clips import cut, write_folder, write_video
+from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.errors import UserError
+from vsr_adapter.video.resize import bicubic_downscale
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("set")
+    write_folder(folder / "000", cut(0, 20, height=72, width=100))
+    write_video(folder / "deep" / "001.mp4", cut(0, 12, height=64, width=64))
+    return folder
+
+
+def test_clips_lie_end_to_end_and_are_named(root):
+    names = [clip.name for clip in ClipDataset(root, size=64)]
+    assert names == ["000/00000000", "000/00000008", "deep/001/00000000"]
+
+
+def test_stride_and_limit(root):
+    assert len(ClipDataset(root, size=64, stride=1)) == 13 + 5
+    spread = [clip.name[-2:] for clip in ClipDataset(root, size=64, stride=1, limit=4)]
+    assert spread == ["00", "03", "06", "09", "00", "01", "02", "03"]
+
+
+def test_hr_is_the_centre_crop_and_lr_its_exact_bicubic(root):
+    clip = ClipDataset(root, size=64)[1]
+    assert clip.hr.shape == (8, 3, 64, 64)
+    assert clip.lr.shape == (8, 3, 16, 16)
+    expected = np.stack(cut(8, 8, height=72, width=100))[:, 4:68, 16:80]  # (100 - 64) / 2 = 18, on the LR grid 16
+    assert np.array_equal((clip.hr * 255).round().permute(0, 2, 3, 1).numpy(), expected)
+    assert torch.equal(clip.lr, bicubic_downscale(clip.hr))
+
+
+def test_paired_folders_are_read_aligned(tmp_path):
+    hr = cut(0, 8, height=80, width=112)
+    write_folder(tmp_path / "hr" / "a", hr)
+    small = [frame[::4, ::4] for frame in hr]  # not bicubic: it must be read, not made
+    write_folder(tmp_path / "lr" / "a", small)
+    clip = ClipDataset(tmp_path / "hr", tmp_path / "lr", size=64)[0]
+    assert torch.equal(clip.lr, clip.hr[..., ::4, ::4])
+
+
+def test_pairs_that_do_not_fit_are_refused(tmp_path):
+    write_folder(tmp_path / "hr" / "a", cut(0, 8))
+    write_folder(tmp_path / "small" / "a", cut(0, 8, height=20, width=16))
+    write_folder(tmp_path / "short" / "a", cut(0, 7, height=16, width=16))
+    write_folder(tmp_path / "other" / "b", cut(0, 8, height=16, width=16))
+    for name, frames, message in [
+        ("small", 8, r"a: 16x20, HR is 64x64: .*x4; pair it"),
+        ("short", 7, r"a: 7 frames, HR has 8: must be equal"),
+        ("other", 8, r"holds no a, the LR twin"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            ClipDataset(tmp_path / "hr", tmp_path / name, size=64, frames=frames)
+
+
+def test_videos_without_a_clip_are_refused(root):
+    with pytest.raises(UserError, match=r"001.mp4: 12 frames, a clip has 16; remove it, or pass --data.frames 12"):
+        ClipDataset(root, frames=16, size=64)
+    with pytest.raises(UserError, match=r"000: 100x72, the crop is 80x80; remove it, or pass --data.size 72"):
+        ClipDataset(root, size=80)
+    with pytest.raises(UserError, match=r"data.size 66: must be a multiple of the scale 4; pass --data.size 64"):
+        ClipDataset(root, size=66)
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+    write_video(tmp_path / "a.mp4", cut(0, 8))
+    write_video(tmp_path / "a.mkv", cut(0, 8))
+    with pytest.raises(UserError, match=r"a.mp4: has the name of .*a.mkv; clips are known by name"):
+        ClipDataset(tmp_path, size=64)
