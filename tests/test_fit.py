@@ -1,6 +1,7 @@
 """Training through the user's door."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from safetensors import safe_open
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.clips import real_clips
+from tests.stacks import backbone
 from vsr_adapter.cli import main
+from vsr_adapter.conditioning import FrozenViT
+from vsr_adapter.module import AdapterModule
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +22,9 @@ def clips(tmp_path_factory):
 
 
 def fit(clips: Path, root: Path, *more: str) -> int:
-    return main(
-        ["fit", "--config", "tiny.yaml", f"--data.train={clips}", f"--data.val={clips}"]
-        + [f"--trainer.default_root_dir={root}", "--trainer.enable_progress_bar=false", *more]
-    )
+    settings = {"data.train": clips, "data.val": clips, "trainer.default_root_dir": root}
+    quiet = "--trainer.enable_progress_bar=false"
+    return main(["fit", "--config=tiny.yaml", quiet, *(f"--{key}={value}" for key, value in settings.items()), *more])
 
 
 def scalars(root: Path, tag: str) -> list[float]:
@@ -76,7 +79,7 @@ def test_the_rate_warms_up_and_follows_a_cosine(trained):
     assert rates[0] == pytest.approx(0.01 / 3)
     assert max(rates) == pytest.approx(0.01)
     peak = rates.index(max(rates))
-    assert all(a > b for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    assert all(a > b for a, b in pairwise(rates[peak:]))
     assert rates[-1] < 0.0005
 
 
@@ -116,14 +119,24 @@ def test_resuming_is_bit_for_bit_never_having_stopped(clips, tmp_path, stop, mor
     every = "--trainer.callbacks+=lightning.pytorch.callbacks.ModelCheckpoint"
     save = [every, "--trainer.callbacks.every_n_train_steps=1", "--trainer.callbacks.save_top_k=-1"]
     save += ["--trainer.callbacks.filename=step{step}", "--trainer.callbacks.auto_insert_metric_name=false"]
-    assert fit(clips, tmp_path / "whole", *more) == 0
-    assert fit(clips, tmp_path / "stopped", *more, *save) == 0
+    assert fit(clips, tmp_path / "whole", *more, *save) == 0
     # the checkpoint of that step is what a kill right after it leaves
-    start = checkpoint(tmp_path / "stopped", f"step{stop}.ckpt")
+    start = checkpoint(tmp_path / "whole", f"step{stop}.ckpt")
     assert fit(clips, tmp_path / "resumed", *more, f"--ckpt_path={start}") == 0
     whole, resumed = (scalars(tmp_path / name, "train/loss") for name in ("whole", "resumed"))
-    assert resumed == whole[len(whole) - len(resumed) :]
-    assert len(whole) - len(resumed) == stop
-    weights = [torch.load(checkpoint(tmp_path / name), weights_only=True)["state_dict"] for name in ("whole", "resumed")]
-    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+    assert resumed == whole[stop:]
+    assert 0 < len(resumed) == len(whole) - stop
+    last = [torch.load(checkpoint(tmp_path / name, "last.ckpt"), weights_only=True) for name in ("whole", "resumed")]
+    assert all(torch.equal(last[0]["state_dict"][key], last[1]["state_dict"][key]) for key in last[0]["state_dict"])
     assert scalars(tmp_path / "whole", "val/loss")[-1] == scalars(tmp_path / "resumed", "val/loss")[-1]
+
+
+def test_the_frozen_parts_have_dropout_that_never_acts():
+    """What the exactness of resuming rests on: the tiny UNet has dropout, as the published one has."""
+    module = AdapterModule(backbone=backbone(), encoder=FrozenViT("test_vit"))
+    module.configure_model()
+    module.train()
+    assert module.model.adapter.training
+    dropouts = [m for m in module.model.backbone.modules() if isinstance(m, torch.nn.Dropout) and m.p > 0]
+    assert dropouts
+    assert not any(m.training for m in dropouts)

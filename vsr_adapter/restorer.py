@@ -1,5 +1,6 @@
 """The Python door: a `Restorer` for notebooks and programs."""
 
+from argparse import ArgumentError
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
+from vsr_adapter.errors import UserError
 from vsr_adapter.front import find_config
 from vsr_adapter.model import VSRModel
 from vsr_adapter.module import AdapterModule
@@ -52,13 +54,16 @@ class Restorer:
         """
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("--config", action="config")
-        parser.add_class_arguments(AdapterModule, "model")
-        for other in ("data", "trainer", "seed_everything", "ckpt_path"):
-            parser.add_argument(f"--{other}", type=Any)
+        parser.add_class_arguments(AdapterModule, "model", sub_configs=True)
+        for other, kind in [("data", dict), ("trainer", dict), ("seed_everything", int), ("ckpt_path", str)]:
+            parser.add_argument(f"--{other}", type=kind | None)  # parts of the config that are not ours to use
         if adapter is not None:
             settings["adapter_file"] = adapter
         overrides = [f"--model.{name.replace('__', '.')}={value}" for name, value in settings.items()]
-        parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])
+        try:
+            parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])
+        except ArgumentError as error:
+            raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
         return cls(parser.instantiate(parsed).model.model, device, precision)
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

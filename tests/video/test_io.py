@@ -83,7 +83,11 @@ def test_videos_are_found_in_a_fixed_order(tmp_path):
     (tmp_path / ".hidden").mkdir()
     write_video(tmp_path / ".hidden" / "x.mp4", cut(0, 2))
     (tmp_path / "notes.txt").write_text("no video")
-    assert [path.relative_to(tmp_path).as_posix() for path in find_videos(tmp_path)] == ["b.mp4", "deep/a.mkv", "frames"]
+    assert [path.relative_to(tmp_path).as_posix() for path in find_videos(tmp_path)] == [
+        "b.mp4",
+        "deep/a.mkv",
+        "frames",
+    ]
     assert find_videos(tmp_path / "b.mp4") == [tmp_path / "b.mp4"]
     assert find_videos(tmp_path / "frames") == [tmp_path / "frames"]
 
@@ -137,7 +141,7 @@ def test_damage_in_the_middle_is_an_error_and_not_a_shorter_video(tmp_path):
     middle = len(content) // 2
     content[middle : middle + 4000] = bytes(4000)
     path.write_bytes(content)
-    with pytest.raises(UserError, match="damaged|truncated"):
+    with pytest.raises(UserError, match=r"damaged|truncated"):
         assert len(list(read_frames(path))) == 24, "silently shorter"
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -31,7 +33,7 @@ def test_windows_cover_the_axis_and_have_one_length(size, window, overlap):
     assert windows[0].start == 0
     assert windows[-1].stop == size
     assert {w.stop - w.start for w in windows} == {min(size, window)}
-    for one, other in zip(windows, windows[1:], strict=False):
+    for one, other in pairwise(windows):
         assert one.start < other.start
         assert one.stop - other.start >= overlap
 

@@ -33,12 +33,13 @@ def test_a_crash_leaves_nothing_and_touches_nothing(tmp_path, output_format):
     target = tmp_path / "out"
 
     def crash(overwrite):
-        with (
-            pytest.raises(RuntimeError, match="boom"),
-            open_writer(target, output_format, 64, 64, Fraction(10), overwrite) as writer,
-        ):
-            writer.write(cut(0, 1)[0])
-            raise RuntimeError("boom")
+        def run():
+            with open_writer(target, output_format, 64, 64, Fraction(10), overwrite) as writer:
+                writer.write(cut(0, 1)[0])
+                raise RuntimeError("boom")
+
+        with pytest.raises(RuntimeError, match="boom"):
+            run()
 
     crash(overwrite=False)
     assert list(tmp_path.iterdir()) == []

@@ -110,7 +110,7 @@ class ClipDataModule(LightningDataModule):
         """The position in the epoch.
 
         Lightning saves the loader's own as well, but never gives it back once ``estimated_stepping_batches`` has
-        asked for the loader: that is before the checkpoint's loops are restored. The data module's state is restored earlier.
+        asked for the loader: that is before the checkpoint's loops are restored. The data module's comes earlier.
         """
         return self.resume if self.train_loader is None else self.train_loader.state_dict()
 

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.clips import cut
+from tests.stacks import CONFIGS, model
+from vsr_adapter import Restorer
+from vsr_adapter.errors import UserError
+from vsr_adapter.restore import restore
+
+
+@pytest.fixture(scope="module")
+def stack():
+    torch.manual_seed(0)
+    stack = model()
+    stack.sampler.steps = 1
+    return stack
+
+
+class Nearest(torch.nn.Module):
+    """Makes the sampler transparent: what is left is reading, padding, windows, blending and cropping."""
+
+    def __init__(self, stack):
+        super().__init__()
+        self.window, self.overlap, self.scale, self.seed = stack.window, stack.overlap, stack.scale, 0
+        self.lr_multiple, self.backbone = stack.lr_multiple, stack.backbone
+
+    def sample(self, lr, fields):
+        assert lr.shape[1] == self.window == len(fields[0].frames)
+        assert lr.shape[-1] % self.lr_multiple == lr.shape[-2] % self.lr_multiple == 0
+        return lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 8, 9, 15, 21])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 13), (16, 16)])
+def test_every_frame_comes_back_once_in_place_and_exactly(stack, frames, height, width):
+    video = cut(0, frames, height=height, width=width)
+    restored = list(restore(Nearest(stack), iter(video)))
+    assert len(restored) == frames
+    for ours, frame in zip(restored, video, strict=True):
+        assert np.array_equal(ours, frame.repeat(4, 0).repeat(4, 1))
+
+
+def test_frames_keep_their_dtype(stack):
+    video = cut(0, 2, height=8, width=8)
+    assert next(restore(stack, video)).dtype == np.uint8
+    for dtype in (np.float32, np.float64, np.float16):
+        frames = list(restore(stack, [(frame / 255).astype(dtype) for frame in video]))
+        assert frames[0].dtype == dtype
+        assert frames[0].shape == (32, 32, 3)
+        assert 0 <= frames[0].min() <= frames[0].max() <= 1
+
+
+def test_float_and_8_bit_input_give_the_same_picture(stack):
+    video = cut(0, 3, height=8, width=8)
+    eight = np.stack(list(restore(stack, video)))
+    floating = np.stack(list(restore(stack, [(frame / 255).astype(np.float32) for frame in video])))
+    assert np.abs(eight / 255 - floating).max() <= 0.5 / 255 + 1e-3
+
+
+def test_it_streams(stack):
+    taken = 0
+
+    def camera():
+        nonlocal taken
+        while True:
+            taken += 1
+            yield cut(taken % 30, 1, height=8, width=8)[0]
+
+    frames = restore(Nearest(stack), camera())
+    for _ in range(50):
+        next(frames)
+    assert taken <= 50 + 8 + 6
+
+
+def test_frames_that_are_none_or_change_are_refused(stack):
+    frame = cut(0, 1, height=8, width=8)[0]
+    for bad, message in [
+        (frame[..., 0], r"frame 1 of shape \(8, 8\), uint8: must be \(H, W, 3\)"),
+        (frame.astype(np.int32), r"int32: must be"),
+        (frame[:4], r"frame 1 is 8x4 uint8, the first was 8x8 uint8: all must be alike"),
+        (frame.astype(np.float32), r"frame 1 is 8x8 float32"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            list(restore(stack, [frame, bad]))
+
+
+def test_the_restorer_of_a_config_upscales(tmp_path):
+    restorer = Restorer.from_config(CONFIGS / "tiny.yaml", sampler__steps=1, condition="off")
+    assert restorer.model.sampler.steps == 1
+    assert restorer.model.condition_mode == "off"
+    frames = cut(0, 2, height=8, width=12)
+    restored = list(restorer.restore(iter(frames)))
+    assert [frame.shape for frame in restored] == [(32, 48, 3)] * 2
+    again = list(Restorer.from_config("tiny.yaml", sampler__steps=1, condition="off").restore(frames))
+    assert all(np.array_equal(a, b) for a, b in zip(restored, again, strict=True))
+
+
+def test_bf16_is_near_fp32_and_does_not_leak():
+    frames = cut(0, 1, height=8, width=8)
+    full, half = (
+        np.stack(list(Restorer.from_config("tiny.yaml", precision=p, sampler__steps=1).restore(frames)))
+        for p in ("32-true", "bf16-mixed")
+    )
+    difference = np.abs(full.astype(int) - half).mean()
+    assert 0 < difference < 10
+    assert not torch.is_autocast_enabled("cpu")
