@@ -15,8 +15,8 @@ $(DONE): pyproject.toml .ci/constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
 	touch $(DONE)
 
-demo: install ## upscale the shipped sample clip into demo/
-	$(BIN)/vsr predict --input vsr_adapter/assets/sample.mp4 --output demo --overwrite
+demo: install ## upscale the shipped clip into demo/, beside bicubic and the truth
+	$(BIN)/python -m vsr_adapter.demo demo
 
 test: install ## the whole test suite
 	$(BIN)/python -m pytest

@@ -1,0 +1,55 @@
+"""`make demo`: the shipped clip, made small by exact bicubic and upscaled again, beside bicubic and the truth."""
+
+import sys
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from vsr_adapter import assets
+from vsr_adapter.cli import main
+from vsr_adapter.metrics import psnr, ssim
+from vsr_adapter.video.io import read_frames
+from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.video.write import open_writer
+
+SAMPLE = Path(assets.__file__).parent / "sample.mp4"
+FRAMES = 16
+
+
+def video(frames: list[np.ndarray]) -> torch.Tensor:
+    """8-bit frames as a video in [0, 1], shape (1, T, 3, H, W)."""
+    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None] / 255
+
+
+def images(clip: torch.Tensor) -> list[np.ndarray]:
+    """A video (1, T, 3, H, W) in [0, 1] as 8-bit frames."""
+    return list((clip[0] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+
+
+def demo(output: Path) -> int:
+    """Writes the small clip, the upscaled one and a strip LR | bicubic | ours | truth; prints their metrics."""
+    truth = video(list(islice(read_frames(SAMPLE), FRAMES)))
+    lr = bicubic_downscale(truth)
+    with open_writer(output / "sample_lr", "png", lr.shape[-1], lr.shape[-2], Fraction(10), overwrite=True) as writer:
+        for frame in images(lr):
+            writer.write(frame)
+    code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), "--overwrite"])
+    if code:
+        return code
+    ours = video(list(read_frames(output / "upscaled" / "sample_lr.mp4")))
+    bicubic = bicubic_upscale(lr)
+    for name, clip in [("bicubic", bicubic), ("ours", ours)]:
+        print(f"{name:8} PSNR {psnr(clip, truth).item():.2f} dB, SSIM {ssim(clip, truth).item():.4f}")
+    pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
+    strip = np.hstack([images(clip)[FRAMES // 2] for clip in (pixels, bicubic, ours, truth)])
+    cv2.imwrite(str(output / "strip.png"), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))
+    print(f"{output / 'strip.png'}: LR | bicubic | ours | truth")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(demo(Path(sys.argv[1] if len(sys.argv) > 1 else "demo")))
