@@ -156,7 +156,7 @@ def test_a_checkpoint_that_is_not_ours_is_one_line(capsys, clips, tmp_path):
     for name, message in [
         ("other", "not a checkpoint of `vsr fit`"),
         ("junk", "cannot be read as a checkpoint"),
-        ("code", "a checkpoint that is damaged or holds code"),
+        ("code", "a damaged checkpoint, or one that holds code"),
         ("none", "no such checkpoint"),
     ]:
         more = [f"--data.val={clips}", "--ckpt_path", tmp_path / f"{name}.ckpt"]

@@ -24,7 +24,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
-        raise UserError(f"{file}: a checkpoint that is damaged or holds code; only those of `vsr fit` load, pass one") from error
+        raise UserError(
+            f"{file}: a damaged checkpoint, or one that holds code; only those of `vsr fit` load"
+        ) from error
     if not isinstance(checkpoint, dict) or "vsr_adapter" not in checkpoint:
         raise UserError(f"{file}: not a checkpoint of `vsr fit` (no vsr_adapter entry); pass one of those")
     return checkpoint

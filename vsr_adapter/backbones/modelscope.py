@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, ModelMixin, UNet3DConditionModel
-from torch import Tensor
+from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
+from torch import Tensor, nn
 
 from vsr_adapter.backbones.base import UNetCapabilities, UNetPart, VAECapabilities, VAEPart
 from vsr_adapter.errors import UserError
@@ -35,6 +36,11 @@ def diffusers_model(
     with random_weights(seed):
         network = model.from_config(config)
     return network if dtype == torch.float32 else network.to(dtype)
+
+
+def contiguous(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The same inputs in the order of their memory; a forward pre-hook."""
+    return tuple(tensor.contiguous() for tensor in inputs)
 
 
 class ModelScopeUNet(UNetPart):
@@ -82,6 +88,10 @@ class ModelScopeUNet(UNetPart):
     def build(self) -> None:
         """Random weights, or those of ``source``."""
         self.network = diffusers_model(UNet3DConditionModel, self.source, self.config, self.seed, self.precision)
+        for module in self.network.modules():
+            if isinstance(module, TransformerTemporalModel):
+                # it hands over a permuted view, for which torch multiplies pixel by pixel: thousands of tiny products
+                module.proj_in.register_forward_pre_hook(contiguous)
 
     def denoise(
         self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
