@@ -7,8 +7,10 @@ from typing import Any, Self
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn import ModuleDict
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+from torchmetrics import MeanMetric
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
@@ -39,6 +41,8 @@ class AdapterModule(LightningModule):
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.model = VSRModel(**kwargs)
+        names = ["val/loss", *(f"test/{name}{of}" for of in ("", "_bicubic") for name in ("psnr", "ssim"))]
+        self.means = ModuleDict({name: MeanMetric() for name in names})
         for frozen in (self.model.backbone, self.model.encoder):
             frozen.requires_grad_(False)
 
@@ -78,7 +82,7 @@ class AdapterModule(LightningModule):
     def validation_step(self, clip: Clip, batch_idx: int) -> None:
         """Eq. 3.4 with times and noise fixed per clip, so that epochs compare."""
         loss = self.model.loss(clip, ("val",)).mean()
-        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=clip.batch_size)
+        self.log_mean("val/loss", loss, clip.batch_size, prog_bar=True)
 
     def sample(self, clip: Clip) -> Tensor:
         """Upscales clips; the noise is named by (seed, clip)."""
@@ -89,8 +93,19 @@ class AdapterModule(LightningModule):
         """PSNR and SSIM of the output and of bicubic."""
         bicubic = bicubic_upscale(clip.lr, self.model.scale)
         for suffix, video in [("", self.sample(clip)), ("_bicubic", bicubic)]:
-            values = {f"test/psnr{suffix}": psnr(video, clip.hr), f"test/ssim{suffix}": ssim(video, clip.hr)}
-            self.log_dict(values, sync_dist=True, batch_size=clip.batch_size, on_epoch=True)
+            self.log_mean(f"test/psnr{suffix}", psnr(video, clip.hr), clip.batch_size)
+            self.log_mean(f"test/ssim{suffix}", ssim(video, clip.hr), clip.batch_size)
+
+    def log_mean(self, name: str, value: Tensor, clips: int, **settings: Any) -> None:
+        """Logs the mean over the clips of all processes.
+
+        A float with ``sync_dist`` is wrong where processes have different numbers of clips: Lightning 2.6 divides by
+        the mean number, cut to a whole one (3 clips on two processes gave 1.5 times the mean).
+        """
+        metric = self.means[name]
+        assert isinstance(metric, MeanMetric)
+        metric.update(value, clips)
+        self.log(name, metric, batch_size=clips, **settings)
 
     def predict_step(self, unit: Unit, batch_idx: int) -> None:
         """Upscales one video to its target; failures go to the journal, so that the others are still done."""

@@ -4,6 +4,7 @@ import torch
 
 from tests.clips import cut, write_folder, write_video
 from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.errors import UserError
 from vsr_adapter.video.resize import bicubic_downscale
 
@@ -66,6 +67,20 @@ def test_videos_without_a_clip_are_refused(root):
         ClipDataset(root, size=80)
     with pytest.raises(UserError, match=r"data.size 66: must be a multiple of the scale 4; pass --data.size 64"):
         ClipDataset(root, size=66)
+
+
+@pytest.mark.parametrize("setting", [{"frames": 0}, {"size": 0}, {"stride": 0}, {"stride": -1}, {"limit": 0}])
+def test_settings_that_give_no_clip_are_refused(root, setting):
+    with pytest.raises(UserError, match=r"must be at least 1; pass"):
+        ClipDataset(root, **{"size": 64, **setting})
+
+
+def test_an_error_in_a_worker_is_still_one_line(tmp_path):
+    write_folder(tmp_path / "a", cut(0, 8))
+    (tmp_path / "a" / "00000003.png").write_bytes(b"no image")
+    loader = ClipDataModule(train=tmp_path, size=64, num_workers=1).train_dataloader()
+    with pytest.raises(UserError, match=r"^\S+00000003.png: cannot be read as an image; check that it opens$"):
+        next(iter(loader))
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):

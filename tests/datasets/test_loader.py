@@ -55,4 +55,4 @@ def test_after_the_last_batch_an_epoch_is_over():
     batches = iter(complete)
     for _ in range(10):
         next(batches)
-    assert complete.state_dict() == {"batches": 0}
+    assert complete.state_dict() == {"epoch": 0, "batches": 0}

@@ -1,12 +1,13 @@
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from tests.clips import SAMPLE, cut, write_folder, write_video
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import find_videos, probe, read_frames
+from vsr_adapter.video.io import find_videos, frame_files, probe, read_frames
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +35,45 @@ def test_every_seek_gives_the_frames_of_sequential_decoding(video):
             assert np.array_equal(frame, everything[start + offset]), start
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("x.ts", "libx264"),
+        ("x.mkv", "libx264"),
+        ("x.mpg", "mpeg2video"),
+        ("x.avi", "libx264"),
+        ("x.webm", "libvpx-vp9"),
+    ],
+)
+def test_seeking_is_exact_in_every_container(tmp_path, name, codec):
+    """MPEG-TS may not seek to its front, AVI guesses times wrongly after a seek: measured, with libav 8."""
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25, options={"g": "12", "bf": "2"} if codec != "libvpx-vp9" else {})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for frame in cut(0, 30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    everything = list(read_frames(tmp_path / name))
+    assert len(everything) == probe(tmp_path / name).frames == 30
+    for start in range(30):
+        assert np.array_equal(next(read_frames(tmp_path / name, start, 1)), everything[start]), start
+
+
 def test_frames_are_what_was_written(video):
     for frame, written in zip(read_frames(video), cut(0, 30), strict=True):
         assert np.abs(frame.astype(int) - written).mean() < 2
+
+
+def test_reading_does_not_darken(tmp_path):
+    frames = cut(0, 6)
+    with av.open(str(tmp_path / "x.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    bias = np.stack(list(read_frames(tmp_path / "x.mp4"))).astype(int) - np.stack(frames)
+    assert np.abs(bias.mean((0, 1, 2))).max() < 0.5
 
 
 def test_avi_without_presentation_times_is_read_in_order(tmp_path):
@@ -48,6 +85,18 @@ def test_avi_without_presentation_times_is_read_in_order(tmp_path):
     everything = list(read_frames(path))
     assert len(everything) == probe(path).frames == 10
     assert np.array_equal(next(read_frames(path, 7, 1)), everything[7])
+
+
+def test_names_of_equal_numbers_have_a_fixed_order(tmp_path):
+    for name in ("1.png", "001.png", "01.png", "2.png"):
+        cv2.imwrite(str(tmp_path / name), cut(0, 1)[0])
+    assert [path.name for path in frame_files(tmp_path)] == ["001.png", "01.png", "1.png", "2.png"]
+
+
+def test_a_text_is_no_video_though_ffmpeg_would_paint_it(tmp_path):
+    (tmp_path / "notes.txt").write_text("this is no video\n" * 50)
+    with pytest.raises(UserError, match="is a text"):
+        probe(tmp_path / "notes.txt")
 
 
 def test_a_folder_of_frames_is_read_in_natural_order(tmp_path):
@@ -102,8 +151,6 @@ def make_bad(tmp_path, kind):
         whole = write_video(tmp_path / "whole.mp4", cut(0, 8)).read_bytes()
         path.write_bytes(whole[: len(whole) // 2])
     elif kind == "audio":
-        import av
-
         with av.open(str(path), "w") as container:
             stream = container.add_stream("aac", rate=44100)
             audio = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), "fltp", "mono")

@@ -1,5 +1,6 @@
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -19,6 +20,16 @@ def test_a_video_comes_back_with_its_frames_and_rate(tmp_path, rate):
     assert (info.frames, info.rate) == (10, rate)
     for ours, written in zip(read_frames(tmp_path / "a.mp4"), frames, strict=True):
         assert np.abs(ours.astype(int) - written).mean() < 5
+
+
+def test_a_video_says_its_colours_and_keeps_them(tmp_path):
+    red = np.full((64, 64, 3), (200, 40, 60), np.uint8)
+    with open_writer(tmp_path / "a.mp4", "mp4", 64, 64, Fraction(10)) as writer:
+        writer.write(red)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        codec = container.streams.video[0].codec_context
+        assert (codec.colorspace, codec.color_primaries, codec.color_trc, codec.color_range) == (1, 1, 1, 1)
+    assert np.abs(next(read_frames(tmp_path / "a.mp4")).astype(int) - red).max() <= 3
 
 
 def test_frames_come_back_bit_for_bit(tmp_path):
@@ -68,6 +79,20 @@ def test_a_folder_with_other_things_in_it_is_never_replaced(tmp_path):
     with pytest.raises(UserError, match=r"holds thesis.doc, which we did not write"):
         FrameWriter(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.doc").exists()
+
+
+def test_a_folder_in_the_way_of_a_video_is_refused_before_the_work(tmp_path):
+    (tmp_path / "a.mp4").mkdir()
+    with pytest.raises(UserError, match=r"a.mp4: is a folder"):
+        VideoWriter(tmp_path / "a.mp4", 64, 64, Fraction(10), overwrite=True)
+
+
+def test_what_a_killed_run_of_the_same_process_number_left_is_no_obstacle(tmp_path):
+    killed = FrameWriter(tmp_path / "a")
+    killed.write(cut(0, 1)[0])
+    killed.write(cut(0, 1)[0])
+    write_folder(tmp_path / "a", cut(0, 1))
+    assert [path.name for path in tmp_path.rglob("*.png")] == ["00000000.png"]
 
 
 def test_odd_sides_are_refused_for_video(tmp_path):

@@ -81,6 +81,9 @@ class ClipDataset(Dataset[Clip]):
             raise UserError(
                 f"data.size {size}: must be a multiple of the scale {scale}; pass --data.size {size // scale * scale}"
             )
+        for what, value in [("frames", frames), ("size", size), ("stride", stride), ("clips of a video", limit)]:
+            if value is not None and value < 1:
+                raise UserError(f"{what} {value}: must be at least 1; pass a positive number")
         self.frames, self.size, self.scale = frames, size, scale
         twins = {} if lr_root is None else videos_by_name(lr_root)
         self.items: list[Item] = []

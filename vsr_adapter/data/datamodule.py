@@ -79,7 +79,7 @@ class ClipDataModule(LightningDataModule):
         }
         self.input, self.output = input or [], output
         self.train_loader: ResumableLoader | None = None
-        self.resume: dict[str, int] = {"batches": 0}
+        self.resume: dict[str, int] = {"epoch": 0, "batches": 0}
         self.output_format, self.overwrite = output_format, overwrite
 
     def dataset(self, name: str, stride: int | None = None, limit: int | None = None) -> ClipDataset:

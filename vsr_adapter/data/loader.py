@@ -35,25 +35,34 @@ class ResumableLoader(DataLoader[Clip]):
     """
 
     def __init__(self, dataset: Dataset[Clip], seed: int, world_size: int, rank: int, **settings: Any):
-        # Lightning leaves a DistributedSampler alone, and tells it the epoch
-        sampler = ResumableSampler(dataset, world_size, rank, shuffle=True, seed=seed)
-        super().__init__(dataset, sampler=sampler, **settings)
+        # Lightning leaves a DistributedSampler alone, and tells it the epoch; only for `overfit_batches` does it
+        # build the loader again, with a sampler of its own among the settings
+        settings.setdefault("sampler", ResumableSampler(dataset, world_size, rank, shuffle=True, seed=seed))
+        super().__init__(dataset, **settings)
         self.position = 0
-        self.resume = 0
+        self.resume = {"epoch": 0, "batches": 0}
+
+    @property
+    def epoch(self) -> int:
+        """What Lightning told the sampler."""
+        return getattr(self.sampler, "epoch", 0)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override] # torch promises a private class
         # a generator: Lightning asks for the iterator before it tells the sampler the epoch
-        self.position, self.resume = self.resume, 0
-        self.sampler.skip = self.position * (self.batch_size or 1)  # type: ignore[attr-defined] # ours
+        # the epoch must be the same: `limit_train_batches` ends epochs early, and the next one starts whole
+        self.position = self.resume["batches"] if self.resume["epoch"] == self.epoch else 0
+        self.resume = {"epoch": 0, "batches": 0}
+        if isinstance(self.sampler, ResumableSampler):
+            self.sampler.skip = self.position * (self.batch_size or 1)
         for batch in super().__iter__():
             self.position += 1
             yield batch
         self.position = 0
 
     def state_dict(self) -> dict[str, int]:
-        """Batches handed out in this epoch; 0 when all were."""
-        return {"batches": self.position % len(self)}
+        """The epoch, and the batches of it that were handed out; 0 when all were."""
+        return {"epoch": self.epoch, "batches": self.position % len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """The next iteration begins after that many batches."""
-        self.resume = state["batches"]
+        """The next iteration, if of that epoch, begins after that many batches."""
+        self.resume = state

@@ -6,11 +6,13 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation
 
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import VideoInfo
@@ -22,6 +24,8 @@ VIDEO_SUFFIXES = frozenset([
 ])
 IMAGE_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"])
 # fmt: on
+# libav's default conversion from 4:2:0 truncates: measured on the sample, it darkens all channels by one level of 255
+EXACT = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 FOLDER_RATE = Fraction(25)  # folders of frames do not say theirs
 
 
@@ -38,9 +42,9 @@ class Index(NamedTuple):
     times: tuple[int, ...]
 
 
-def natural_key(path: Path) -> list[object]:
-    """Sorts ``frame10`` after ``frame9``."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+def natural_key(path: Path) -> tuple[list[object], str]:
+    """Sorts ``frame10`` after ``frame9``; ``1`` and ``01`` have a fixed order too."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)], path.name
 
 
 def frame_files(folder: Path) -> list[Path]:
@@ -100,8 +104,15 @@ def folder_index(path: Path) -> Index:
     files = frame_files(path)
     if not files:
         raise UserError(f"{path}: holds no image; frames end in {' '.join(sorted(IMAGE_SUFFIXES))}")
-    height, width = read_image(files[0]).shape[:2]
+    height, width = image_size(files[0], files[0].stat().st_mtime_ns)
     return Index(VideoInfo(path, len(files), width, height, FOLDER_RATE), tuple(range(len(files))))
+
+
+@lru_cache(maxsize=4096)
+def image_size(path: Path, mtime_ns: int) -> tuple[int, int]:
+    """Height and width; the other argument makes the cache notice a change."""
+    height, width = read_image(path).shape[:2]
+    return height, width
 
 
 @lru_cache(maxsize=4096)
@@ -112,10 +123,12 @@ def file_index(path: Path, mtime_ns: int, size: int) -> Index:
         times = [packet.pts for packet in packets]
         rate = stream.average_rate or stream.guessed_rate or FOLDER_RATE
         width, height = stream.width, stream.height
+        # AVI stores no presentation times; where frames are reordered, those guessed after a seek are wrong
+        guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
     if not packets or not width:
         raise UserError(f"{path}: holds no video frame; check that it was written to its end")
-    if None in times or len(set(times)) < len(times):
-        # AVI and raw streams: packets carry no presentation times, and may hold several frames or none
+    if guessed or None in times or len(set(times)) < len(times):
+        # packets without presentation times may hold several frames or none
         with open_video(path) as (container, stream):
             count = sum(1 for _ in container.decode(stream))
         return Index(VideoInfo(path, count, width, height, Fraction(rate)), ())
@@ -145,12 +158,21 @@ class open_video:  # noqa: N801 - used as a function
         if not self.container.streams.video:
             self.container.close()
             raise UserError(f"{self.path}: has no video stream; give a file that has one")
+        if self.container.format.name == "tty":
+            self.container.close()
+            raise UserError(f"{self.path}: is a text, which FFmpeg would paint as a video; give a video")
         stream = self.container.streams.video[0]
         stream.thread_type = "AUTO"
         return self.container, stream
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.container.close()
+        if isinstance(error, av.error.FFmpegError):
+            raise UserError(
+                f"{self.path}: decoding failed ({error.strerror}); it may be damaged, copy it again"
+            ) from error
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -186,7 +208,10 @@ def read_frames(path: Path, start: int = 0, count: int | None = None) -> Iterato
     if path.is_dir():
         frames: Iterator[np.ndarray] = map(read_image, frame_files(path)[start : start + count])
     else:
-        frames = decoded(path, start, count, times)
+        frames = (
+            frame.reformat(format="rgb24", interpolation=EXACT).to_ndarray()
+            for frame in islice(decoded(path, start, times), count)
+        )
     read = 0
     for frame in frames:
         if frame.shape != (info.height, info.width, 3):
@@ -200,38 +225,23 @@ def read_frames(path: Path, start: int = 0, count: int | None = None) -> Iterato
         raise UserError(f"{path}: only {read} of {count} frames could be decoded; it may be truncated, copy it again")
 
 
-def decoded(path: Path, start: int, count: int, times: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """`read_frames` of a video file."""
-    if count == 0:
-        return
-    with open_video(path) as (container, stream):
-        frames = (
-            seeked(container, stream, start, times)
-            if start and times
-            else islice(container.decode(stream), start, None)
-        )
-        try:
-            for frame in islice(frames, count):
-                yield frame.to_ndarray(format="rgb24")
-        except av.error.FFmpegError as error:
-            raise UserError(f"{path}: decoding failed ({error.strerror}); it may be damaged, copy it again") from error
-
-
-def seeked(
-    container: av.container.InputContainer, stream: av.video.VideoStream, start: int, times: tuple[int, ...]
-) -> Iterator[av.VideoFrame]:
-    """Decoded frames from number ``start`` on.
+def decoded(path: Path, start: int, times: tuple[int, ...]) -> Iterator[av.VideoFrame]:
+    """Decoded frames of a video file from number ``start`` on.
 
     Demuxers seek by decoding time, and may land after the keyframe that a reordered frame needs: then the
-    first frame that comes is too late, and we go back further.
+    first frame that comes is too late, and we go back further, in the end to the front (MPEG transport streams).
     """
-    for back in (0, 8, 64, start):
-        container.seek(times[max(start - back, 0)], stream=stream, backward=True)
-        frames = container.decode(stream)
-        for frame in frames:
-            if frame.pts is not None and frame.pts > times[start]:
-                break
-            if frame.pts == times[start]:
-                yield frame
-                yield from frames
-                return
+    if start and times:
+        with open_video(path) as (container, stream):
+            for back in (0, 8, 64):
+                container.seek(times[max(start - back, 0)], stream=stream, backward=True)
+                frames = container.decode(stream)
+                for frame in frames:
+                    if frame.pts is not None and frame.pts > times[start]:
+                        break
+                    if frame.pts == times[start]:
+                        yield frame
+                        yield from frames
+                        return
+    with open_video(path) as (container, stream):
+        yield from islice(container.decode(stream), start, None)

@@ -12,8 +12,11 @@ from typing import Literal, Self
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
 
 from vsr_adapter.errors import UserError
+
+BT709 = 1  # of AVColorPrimaries and AVColorTransferCharacteristic
 
 
 class Writer(ABC):
@@ -90,14 +93,23 @@ class VideoWriter(Writer):
             raise UserError(
                 f"{target}: {width}x{height}, but H.264 in 4:2:0 takes even sides; pass --output_format png"
             )
+        if target.is_dir():
+            raise UserError(f"{target}: is a folder, and the video needs that name; move it, or pass another --output")
         super().__init__(target, overwrite)
         self.container = av.open(f"file:{self.part}", "w", format="mp4")
         self.stream = self.container.add_stream("libx264", rate=rate, options={"crf": str(crf)})
         self.stream.width, self.stream.height, self.stream.pix_fmt = width, height, "yuv420p"
+        # players take an untagged video of this size for BT.709, and libav converts to BT.601 unless told
+        codec = self.stream.codec_context
+        codec.colorspace, codec.color_primaries, codec.color_trc = Colorspace.ITU709, BT709, BT709
+        codec.color_range = ColorRange.MPEG
 
     def append(self, frame: np.ndarray) -> None:
         """Encodes one frame."""
-        self.container.mux(self.stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        video = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        self.container.mux(self.stream.encode(video))
 
     def close(self) -> None:
         """Flushes the encoder."""
@@ -134,6 +146,7 @@ class FrameWriter(Writer):
         )
         if others:
             raise UserError(f"{target}: holds {others[0]}, which we did not write; move it, or pass another --output")
+        shutil.rmtree(self.part, ignore_errors=True)  # of a killed run: process numbers repeat in containers
         self.part.mkdir()
 
     def append(self, frame: np.ndarray) -> None:
