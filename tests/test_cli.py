@@ -8,6 +8,7 @@ import torch
 import yaml
 
 from tests.clips import cut, real_clips, write_folder
+from tests.stacks import CONFIGS
 from vsr_adapter.adapters import LinearLinear
 from vsr_adapter.adapters.files import describe, save_adapter
 from vsr_adapter.cli import main
@@ -52,7 +53,7 @@ def test_argument_errors_are_one_line_and_import_nothing_heavy(arguments, messag
     assert done.stderr.startswith("vsr: error: ")
 
 
-@pytest.mark.parametrize("config", ["reds.yaml", "configs/reds.yaml", "default.yaml"])
+@pytest.mark.parametrize("config", ["reds.yaml", str(CONFIGS / "reds.yaml"), "default.yaml"])
 def test_configs_are_printed_without_weights_or_data(config, capsys, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert main(["fit", "--config", config, "--print_config"]) == 0
@@ -82,7 +83,11 @@ def test_an_option_overrides_the_config_inside_an_included_piece(capsys):
 )
 @pytest.mark.parametrize("scheduler", ["DDIMScheduler", "DDPMScheduler", "DPMSolverMultistepScheduler"])
 def test_parts_are_chosen_by_class_path(adapter, scheduler, capsys):
-    more = ["--model.adapter", f"configs/adapter/{adapter}.yaml", f"--model.sampler.scheduler=diffusers.{scheduler}"]
+    more = [
+        "--model.adapter",
+        str(CONFIGS / "adapter" / f"{adapter}.yaml"),
+        f"--model.sampler.scheduler=diffusers.{scheduler}",
+    ]
     assert main(["fit", "--config", "reds.yaml", *more, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)["model"]
     assert (

@@ -87,7 +87,7 @@ def run_lightning(arguments: Sequence[str]) -> int:
         """Keeps the config beside a training run's logs; the other commands have nothing to reproduce from it."""
 
         def setup(self, trainer: Any, pl_module: "AdapterModule", stage: str) -> None:
-            if stage == "fit":
+            if stage == "fit" and trainer.logger is not None:
                 super().setup(trainer, pl_module, stage)
 
     cli = VSRCLI(
