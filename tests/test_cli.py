@@ -101,6 +101,23 @@ def test_parts_are_chosen_by_class_path(adapter, scheduler, capsys):
     assert printed["sampler"]["init_args"]["scheduler"].endswith(scheduler)
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("--model.adaptor=x", "adaptor"),
+        ("--trainer.max_epochs=many", "max_epochs"),
+        ("--model.adapter.frames=eight", "frames"),
+        ("--model.backbone=nosuch.Thing", "nosuch.Thing"),
+    ],
+)
+def test_settings_that_are_none_are_one_line(setting, message, capsys):
+    assert main(["fit", "--config", "tiny.yaml", setting]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.startswith("vsr: error: ")
+    assert error.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     return real_clips(tmp_path_factory.mktemp("clips"), 2)

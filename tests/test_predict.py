@@ -106,3 +106,9 @@ def test_the_same_command_gives_the_same_frames(tmp_path):
         assert predict("--input", tmp_path / "in", "--output", tmp_path / name, "--output_format", "png") == 0
     both = [list(read_frames(tmp_path / name / "in")) for name in ("one", "two")]
     assert all(np.array_equal(a, b) for a, b in zip(*both, strict=True))
+
+
+def test_without_a_config_the_shipped_default_runs(tmp_path):
+    write_video(tmp_path / "a.mp4", cut(0, 1, height=8, width=8))
+    assert main(["predict", "--input", str(tmp_path / "a.mp4"), "--output", str(tmp_path / "out")]) == 0
+    assert probe(tmp_path / "out" / "a.mp4").frames == 1

@@ -3,11 +3,12 @@
 import logging
 import sys
 import warnings
+from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.front import ArgumentError, parse
+from vsr_adapter.front import CommandLineError, parse
 
 if TYPE_CHECKING:
     from vsr_adapter.module import AdapterModule
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_lightning(arguments)
     except UserError as error:
         print(f"vsr: error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2 if isinstance(error, ArgumentError) else 1
+        return 2 if isinstance(error, CommandLineError) else 1
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
@@ -64,7 +65,10 @@ def run_lightning(arguments: Sequence[str]) -> int:
         """Stock, but for checkpoints: ours hold no hyperparameters, so none can override the command line."""
 
         def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-            self.config = parser.parse_args(args)
+            try:
+                self.config = parser.parse_args(args)
+            except ArgumentError as error:
+                raise CommandLineError(f"{error}; see vsr {arguments[0]} --help, or --print_config") from error
 
         def _parse_ckpt_path(self) -> None:
             path = self.config[self.config.subcommand].get("ckpt_path")
@@ -97,6 +101,7 @@ def run_lightning(arguments: Sequence[str]) -> int:
         save_config_kwargs={"overwrite": True},
         seed_everything_default=0,
         auto_configure_optimizers=False,
+        parser_kwargs={"exit_on_error": False, arguments[0]: {"exit_on_error": False}},
         args=list(arguments),
     )
     if cli.subcommand != "predict" or not cli.trainer.is_global_zero:

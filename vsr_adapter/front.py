@@ -23,10 +23,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage."""
-        raise ArgumentError(f"{message}; see {self.prog} --help")
+        raise CommandLineError(f"{message}; see {self.prog} --help")
 
 
-class ArgumentError(UserError):
+class CommandLineError(UserError):
     """The command line is wrong: exit code 2."""
 
 
@@ -43,13 +43,13 @@ def find_config(name: str) -> Path:
     """A config file, or the shipped one of that name.
 
     Raises:
-        ArgumentError: there is neither.
+        CommandLineError: there is neither.
     """
     for path in (Path(name), *(folder / name for folder in config_folders())):
         if path.is_file():
             return path
     shipped = sorted(path.name for folder in config_folders() if folder.is_dir() for path in folder.glob("*.yaml"))
-    raise ArgumentError(f"--config {name}: no such file; name a file, or a shipped one: {', '.join(shipped)}")
+    raise CommandLineError(f"--config {name}: no such file; name a file, or a shipped one: {', '.join(shipped)}")
 
 
 def existing(name: str) -> Path:
@@ -129,19 +129,19 @@ def check_rest(rest: Sequence[str], prog: str) -> None:
     """Refuses what LightningCLI would refuse after seconds of imports.
 
     Raises:
-        ArgumentError: an option that is none of the config's, or a value without an option.
+        CommandLineError: an option that is none of the config's, or a value without an option.
     """
     after_option = False
     for word in rest:
         if word.startswith("--"):
             option = word.split("=")[0]
             if option not in LIGHTNING_OPTIONS and not option.startswith(("--model.", "--data.", "--trainer.")):
-                raise ArgumentError(
+                raise CommandLineError(
                     f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X"
                 )
             after_option = "=" not in word and option != "--print_config"
         elif not after_option:
-            raise ArgumentError(f"{word}: a value without an option; see {prog} --help")
+            raise CommandLineError(f"{word}: a value without an option; see {prog} --help")
         else:
             after_option = False
 
@@ -174,14 +174,14 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """The options, and the arguments for LightningCLI (empty for the other commands).
 
     Raises:
-        ArgumentError: the command line is wrong.
+        CommandLineError: the command line is wrong.
         SystemExit: help or version was asked for.
     """
     parser = build_parser()
     options, rest = parser.parse_known_args(argv)
     if options.command not in ("fit", "validate", "test", "predict"):
         if rest:
-            raise ArgumentError(f"{rest[0]}: no such option; see vsr {options.command} --help")
+            raise CommandLineError(f"{rest[0]}: no such option; see vsr {options.command} --help")
         return options, []
     check_rest(rest, f"vsr {options.command}")
     return options, lightning_arguments(options, rest)

@@ -134,3 +134,12 @@ def test_sizes_and_tokens_that_do_not_fit_are_refused_with_the_remedy(loaded):
     if loaded.capabilities.vae.needs_low_res:
         with pytest.raises(UserError, match="low_res is None"):
             loaded.decode(z)
+
+
+def test_the_full_width_ali_stack_has_the_published_number_of_parameters():
+    with torch.device("meta"):
+        full = backbone("ali_kl").load()
+    assert sum(p.numel() for p in full.unet.parameters()) == 1_411_233_860
+    assert sum(p.numel() for p in full.vae.parameters()) == 83_653_863
+    assert full.capabilities.unet.text_dim == 1024
+    assert full.capabilities.size_multiple == 64
