@@ -1,0 +1,72 @@
+"""Layers on video features (B, C, T, h, w); diffusers' 2-D blocks wherever they are the same mathematics."""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
+from torch import Tensor, nn
+
+TEMPORAL_GROUPS = 32  # whatever the config says of the other norms
+TEMPORAL_EPS = 1e-6
+
+
+def per_frame(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Applies a 2-D layer to each frame of features (B, C, T, h, w)."""
+    frames = layer(x.transpose(1, 2).flatten(0, 1))
+    return frames.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
+
+
+class VideoResnetBlock(ResnetBlock2D):
+    """diffusers' residual block: its convolutions see frames, but its norms pool their statistics over time."""
+
+    def forward(self, x: Tensor, temb: Tensor | None = None) -> Tensor:
+        """Features of shape (B, C_out, T, h, w); ``temb`` has shape (B, temb_channels)."""
+        h = per_frame(self.conv1, F.silu(self.norm1(x)))
+        if temb is not None and self.time_emb_proj is not None:
+            h = h + self.time_emb_proj(F.silu(temb))[:, :, None, None, None]
+        h = per_frame(self.conv2, F.silu(self.norm2(h)))
+        return h + (x if self.conv_shortcut is None else per_frame(self.conv_shortcut, x))
+
+
+class VideoResnetBlockPlus(VideoResnetBlock):
+    """With a 3x3x3 convolution that acts after the residual sum ("ResnetBlock3D_plus")."""
+
+    def __init__(self, in_channels: int, out_channels: int, groups: int, groups_out: int, eps: float):
+        super().__init__(
+            in_channels=in_channels,
+            out_channels=out_channels,
+            temb_channels=None,
+            groups=groups,
+            groups_out=groups_out,
+            eps=eps,
+        )
+        self.norm_3d = nn.GroupNorm(groups_out, out_channels, eps=eps)
+        self.conv_3d = nn.Conv3d(out_channels, out_channels, 3, padding=1)
+
+    def forward(self, x: Tensor, temb: Tensor | None = None) -> Tensor:
+        """Features of shape (B, C_out, T, h, w)."""
+        h = super().forward(x)
+        return h + self.conv_3d(F.silu(self.norm_3d(h)))
+
+
+class TemporalBlock(nn.Module):
+    """What stands after each whole block: x + shift_conv(spatial(temporal(x, temb), temb)).
+
+    Args:
+        channels: of x, a multiple of 32.
+        temb_channels: of the time embedding.
+    """
+
+    def __init__(self, channels: int, temb_channels: int):
+        super().__init__()
+        self.resblocks_3d_temporal = TemporalResnetBlock(channels, temb_channels=temb_channels, eps=TEMPORAL_EPS)
+        self.resblocks_3d_temporal.conv1 = nn.Conv3d(channels, channels, (5, 1, 1), padding=(2, 0, 0))
+        self.resblocks_3d_spatial = VideoResnetBlock(
+            in_channels=channels, temb_channels=temb_channels, groups=TEMPORAL_GROUPS, eps=TEMPORAL_EPS
+        )
+        self.shift_conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, temb: Tensor) -> Tensor:
+        """Shape of ``x`` (B, C, T, h, w); ``temb`` has shape (B, temb_channels)."""
+        h = self.resblocks_3d_temporal(x, temb[:, None])  # one embedding for all frames
+        return x + per_frame(self.shift_conv, self.resblocks_3d_spatial(h, temb))
