@@ -3,10 +3,12 @@ import pytest
 import torch
 
 from tests.clips import cut
-from tests.stacks import CONFIGS, model
+from tests.stacks import CONFIGS, TINY_BACKBONES, model
 from vsr_adapter import Restorer
 from vsr_adapter.errors import UserError
 from vsr_adapter.restore import restore
+from vsr_adapter.types import Clip
+from vsr_adapter.video.resize import bicubic_downscale
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,16 @@ def test_bf16_is_near_fp32_and_does_not_leak():
     difference = np.abs(full.astype(int) - half).mean()
     assert 0 < difference < 10
     assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("name", TINY_BACKBONES)
+def test_every_backbone_restores_and_trains(name):
+    stack = model(name)
+    stack.sampler.steps = 1
+    frames = list(restore(stack, cut(0, 3, height=9, width=10)))
+    assert [frame.shape for frame in frames] == [(36, 40, 3)] * 3
+    size = max(stack.backbone.capabilities.size_multiple, 32)
+    hr = torch.rand(1, 4, 3, size, size)
+    loss = stack.loss(Clip(bicubic_downscale(hr), hr, ["a"]), ("val",))
+    loss.sum().backward()
+    assert all(p.grad.abs().sum() > 0 for p in stack.adapter.parameters())

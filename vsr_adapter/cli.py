@@ -30,6 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             export(options.checkpoint, options.file)
             return 0
+        if options.command == "convert":
+            from vsr_adapter.commands import convert
+
+            convert(options.source)
+            return 0
         return run_lightning(arguments)
     except UserError as error:
         print(f"vsr: error: {' '.join(str(error).split())}", file=sys.stderr)

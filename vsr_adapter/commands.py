@@ -2,8 +2,38 @@
 
 from pathlib import Path
 
+from safetensors.torch import save_file
+
 from vsr_adapter.adapters.files import save_adapter
+from vsr_adapter.backbones.loading import tensors
 from vsr_adapter.checkpoint import read_checkpoint
+from vsr_adapter.errors import UserError
+
+
+def convert(source: Path) -> None:
+    """Writes the pickled weights of a checkpoint as safetensors, once, beside them; the pickles stay.
+
+    Args:
+        source: a .bin or .pt file of weights, or a folder with ``unet/`` and ``vae/``.
+
+    Raises:
+        UserError: nothing to convert, or a file that cannot be read.
+    """
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.suffix in (".bin", ".pt"))
+    if not files:
+        raise UserError(f"{source}: holds no .bin or .pt; name a file of weights, or the folder that holds them")
+    for file in files:
+        target = file.with_suffix(".safetensors")
+        if target.exists():
+            print(f"{target}: is there already")
+            continue
+        with tensors(file) as (names, read):
+            # copies: safetensors refuses tensors that share memory, as LaVie's rotary frequencies do
+            state = {name: read(name).clone() for name in names}
+        part = target.with_suffix(".part")
+        save_file(state, part)
+        part.replace(target)
+        print(f"{target}: {len(state)} tensors")
 
 
 def export(checkpoint: Path, file: Path) -> None:

@@ -90,6 +90,8 @@ def build_parser() -> Parser:
     export = commands.add_parser("export", help="write the adapter of a checkpoint as safetensors", allow_abbrev=False)
     export.add_argument("checkpoint", type=existing, help="of `vsr fit`")
     export.add_argument("file", type=Path, help="to write; must not exist")
+    convert = commands.add_parser("convert", help="write pickled weights as safetensors, once", allow_abbrev=False)
+    convert.add_argument("source", type=existing, help="a .bin or .pt file, or the published folder")
     return parser
 
 

@@ -110,6 +110,30 @@ def test_the_tokens_get_a_gradient_through_the_frozen_unet(loaded):
     assert tokens.grad.abs().sum() > 0
 
 
+def test_checkpointed_gradients_are_the_plain_ones_with_less_kept(loaded):
+    name = next(name for name in TINY_BACKBONES if backbone(name).capabilities == loaded.capabilities)
+    fresh = backbone(name)
+    fresh.gradient_checkpointing = True
+    fresh.load()
+    z, t, tokens, low_res, level = inputs(loaded)
+    gradients, kept = [], []
+    for one in (loaded, fresh):
+        leaf = tokens.clone().requires_grad_()
+        sizes = []
+
+        def keep(tensor, sizes=sizes):
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = denoise(one, z, t, leaf, low_res, level).square().mean()
+        loss.backward()
+        gradients.append(leaf.grad)
+        kept.append(sum(sizes))
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-5)
+    assert kept[1] < 0.5 * kept[0]
+
+
 @torch.no_grad()
 def test_null_tokens_are_tokens(loaded):
     unet = loaded.capabilities.unet

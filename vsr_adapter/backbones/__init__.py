@@ -2,6 +2,9 @@
 
 from vsr_adapter.backbones.base import Backbone, Capabilities, UNetCapabilities, UNetPart, VAECapabilities, VAEPart
 from vsr_adapter.backbones.modelscope import KLVAE, ModelScopeUNet
+from vsr_adapter.backbones.upscale_a_video.parts import UpscaleUNetPart, VideoVAEPart
+from vsr_adapter.backbones.upscale_a_video.unet import UpscaleUNet
+from vsr_adapter.backbones.upscale_a_video.vae import VideoVAE
 
 __all__ = [
     "KLVAE",
@@ -10,6 +13,10 @@ __all__ = [
     "ModelScopeUNet",
     "UNetCapabilities",
     "UNetPart",
+    "UpscaleUNet",
+    "UpscaleUNetPart",
     "VAECapabilities",
     "VAEPart",
+    "VideoVAE",
+    "VideoVAEPart",
 ]

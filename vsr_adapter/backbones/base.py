@@ -5,6 +5,7 @@ Adding a backbone is one subclass of `UNetPart` or `VAEPart` and one YAML file. 
 ranges and layouts of their networks.
 """
 
+import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vsr_adapter.backbones.checkpointing import checkpoint_blocks
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import FrozenPart
 
@@ -31,6 +33,7 @@ class UNetCapabilities:
         prediction_type: what `UNetPart.denoise` returns.
         scheduler_config: diffusers scheduler config of its training schedule.
         needs_low_res: whether `UNetPart.denoise` takes the low-resolution clip.
+        latent_factor: pixels per cell, along each side, of the latents that it was trained on.
     """
 
     latent_channels: int
@@ -41,6 +44,7 @@ class UNetCapabilities:
     prediction_type: PredictionType
     scheduler_config: dict[str, Any]
     needs_low_res: bool = False
+    latent_factor: int = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,13 @@ class VAECapabilities:
 
 
 class UNetPart(FrozenPart):
-    """The denoising half of a backbone."""
+    """The denoising half of a backbone.
+
+    Attributes:
+        network: what `build` made.
+    """
+
+    network: Any
 
     @property
     @abstractmethod
@@ -162,18 +172,27 @@ class Backbone(FrozenPart):
     Args:
         unet: the denoiser.
         vae: the autoencoder.
+        gradient_checkpointing: compute the UNet's activations again in the backward pass: less memory, more time.
 
     Raises:
         UserError: the halves' latents have different channels.
     """
 
-    def __init__(self, unet: UNetPart, vae: VAEPart):
+    def __init__(self, unet: UNetPart, vae: VAEPart, gradient_checkpointing: bool = False):
         super().__init__()
+        self.gradient_checkpointing = gradient_checkpointing
         self.capabilities = Capabilities(unet.capabilities, vae.capabilities)
         if self.capabilities.unet.latent_channels != self.capabilities.vae.latent_channels:
             raise UserError(
                 f"UNet with {self.capabilities.unet.latent_channels} latent channels, VAE with "
                 f"{self.capabilities.vae.latent_channels}: they must agree; choose another vae or unet"
+            )
+        trained, given = unet.capabilities.latent_factor, vae.capabilities.spatial_factor
+        if trained != given:
+            warnings.warn(
+                f"latent mismatch: {type(unet).__name__} was trained on f{trained} latents, {type(vae).__name__} gives "
+                f"f{given}: the low-resolution clip reaches this stack only through the tokens and the decoder",
+                stacklevel=2,
             )
         self.unet = unet
         self.vae = vae
@@ -182,6 +201,8 @@ class Backbone(FrozenPart):
         """Loads both halves."""
         self.unet.load()
         self.vae.load()
+        if self.gradient_checkpointing:
+            checkpoint_blocks(self.unet.network)
         self.register_buffer("_null_tokens", self.unet.null_tokens(), persistent=False)
 
     @property

@@ -51,6 +51,7 @@ class ModelScopeUNet(UNetPart):
         config: `UNet3DConditionModel`'s arguments where there is no ``source``; its defaults are ModelScope's.
         scheduler: a diffusers scheduler config; ModelScope's where None.
         text_length: tokens of the text encoder, 77 for CLIP.
+        latent_factor: pixels per cell of the latents that it was trained on; ModelScope's are f8.
         seed: of random weights.
         precision: of the weights.
     """
@@ -61,11 +62,13 @@ class ModelScopeUNet(UNetPart):
         config: dict[str, Any] | None = None,
         scheduler: dict[str, Any] | None = None,
         text_length: int = 77,
+        latent_factor: int = 8,
         seed: int = 0,
         precision: Precision = "float32",
     ):
         super().__init__(random=source is None)
-        self.source, self.seed, self.precision, self.text_length = source, seed, precision, text_length
+        self.source, self.seed, self.precision = source, seed, precision
+        self.text_length, self.latent_factor = text_length, latent_factor
         self.config = config or {}
         self.scheduler: dict[str, Any] = scheduler or MODELSCOPE_SCHEDULER
         if source is not None:
@@ -83,6 +86,7 @@ class ModelScopeUNet(UNetPart):
             text_length=self.text_length,
             prediction_type=self.scheduler.get("prediction_type", "epsilon"),
             scheduler_config=self.scheduler,
+            latent_factor=self.latent_factor,
         )
 
     def build(self) -> None:

@@ -211,9 +211,7 @@ class UpscaleUNet(nn.Module):
         """A temporal block, or one that does nothing and has no weights."""
         return TemporalBlock(channels, temb) if present else NoTemporalBlock()
 
-    def forward(
-        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor, noise_level: Tensor | int
-    ) -> Tensor:
+    def forward(self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor, noise_level: Tensor | int) -> Tensor:
         """The prediction.
 
         Args:
@@ -252,7 +250,7 @@ class UpscaleUNet(nn.Module):
             x = temporal(x, temb)
         x = self.mid_temp_block(self.mid_block(x, temb, tokens), temb)
         for block, temporal in zip(self.up_blocks, self.up_temp_blocks, strict=True):
-            used = [skips.pop() for _ in block.resnets]
+            used = [skips.pop() for _ in range(self.config["layers_per_block"] + 1)]
             size = tuple(skips[-1].shape[-2:]) if skips else None
             x = temporal(block(x, used, size, temb, tokens), temb)
         return per_frame(self.conv_out, F.silu(self.conv_norm_out(x))).to(z_t.dtype)

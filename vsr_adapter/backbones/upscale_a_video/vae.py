@@ -122,9 +122,7 @@ class ConditionFusion(nn.Module):
 
     def __init__(self, condition: int, channels: int, groups: int):
         super().__init__()
-        self.shared = nn.Sequential(
-            resnet(condition + channels, channels, groups), resnet(channels, channels, groups)
-        )
+        self.shared = nn.Sequential(resnet(condition + channels, channels, groups), resnet(channels, channels, groups))
         self.scale = nn.Conv2d(channels, channels, 3, padding=1)
         self.shift = nn.Conv2d(channels, channels, 3, padding=1)
 

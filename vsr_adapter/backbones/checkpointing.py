@@ -1,0 +1,30 @@
+"""Gradient checkpointing for any UNet of blocks, also for those that diffusers refuses it (`UNet3DConditionModel`)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+BLOCKS = ("down_blocks", "down_temp_blocks", "mid_block", "mid_temp_block", "up_blocks", "up_temp_blocks")
+
+
+def recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """``forward``, whose activations are computed again in the backward pass.
+
+    It goes by the grad mode, not by ``training``: frozen networks stay in eval mode.
+    """
+    if torch.is_grad_enabled():
+        return checkpoint(forward, *args, use_reentrant=False, **kwargs)
+    return forward(*args, **kwargs)
+
+
+def checkpoint_blocks(network: nn.Module) -> None:
+    """Keeps only the inputs of each down, mid, up and temporal block for the backward pass."""
+    for name in BLOCKS:
+        child = getattr(network, name, None)
+        for block in child if isinstance(child, nn.ModuleList) else [child]:
+            if block is not None:
+                block.forward = partial(recomputed, block.forward)

@@ -1,0 +1,143 @@
+"""Published weights: where they are, and how they get into a network without being in memory twice."""
+
+import json
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from zipfile import is_zipfile
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from vsr_adapter.errors import UserError
+from vsr_adapter.frozen import Precision
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def locate(source: str, part: str, names: list[str], revision: str | None = None) -> Path | None:
+    """A file of a checkpoint, by the first of ``names`` that is there.
+
+    Args:
+        source: the published folder, the folder of the part in it, a single file, or a Hub id.
+        part: subfolder as published: ``unet``, ``vae``, ``scheduler`` ...
+        names: file names, the preferred one first.
+        revision: of the Hub repository.
+
+    Raises:
+        UserError: ``source`` is nothing on disk and cannot be had from the Hub.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path if path.suffix != ".json" and not any(name.endswith(".json") for name in names) else None
+    if path.is_dir():
+        return next((file for name in names for file in (path / part / name, path / name) if file.is_file()), None)
+    for name in names:
+        try:
+            return Path(hf_hub_download(source, f"{part}/{name}", revision=revision))
+        except LocalEntryNotFoundError as error:
+            raise UserError(f"{source}: not on disk, and the Hub cannot be reached; pass a folder") from error
+        except EntryNotFoundError:
+            continue
+        except (HfHubHTTPError, HFValidationError) as error:
+            raise UserError(f"{source}: neither a folder nor a Hub id that can be read; check it") from error
+    return None
+
+
+def required(source: str, part: str, names: list[str], revision: str | None = None) -> Path:
+    """`locate`, for a file that must be there.
+
+    Raises:
+        UserError: it is missing.
+    """
+    found = locate(source, part, names, revision)
+    if found is None:
+        raise UserError(f"{source}: has no {part}/{' or '.join(names)}; complete the folder, or name another source")
+    return found
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A config.
+
+    Raises:
+        UserError: not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); fetch it again") from error
+
+
+@contextmanager
+def tensors(path: Path) -> Iterator[tuple[list[str], Callable[[str], Tensor]]]:
+    """Names of a weights file, and a function that reads one tensor; safetensors and zipped pickles are mapped.
+
+    Raises:
+        UserError: truncated, damaged, or a pickle that holds code.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                yield list(file.keys()), file.get_tensor
+        except SafetensorError as error:
+            raise UserError(f"{path}: cannot be read ({error}); it may be truncated, fetch it again") from error
+        return
+    mapped = is_zipfile(path)
+    if not mapped:
+        warnings.warn(
+            f"{path}: an old pickle, read whole into memory; `vsr convert` makes it safetensors", stacklevel=2
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: truncated, damaged, or a pickle that holds code; fetch it again") from error
+    state = state.get("ema", state)  # LaVie's file holds one state dict under that key
+    yield list(state), state.__getitem__
+
+
+def load_network(
+    build: Callable[[], Network],
+    path: Path,
+    precision: Precision = "float32",
+    rename: Callable[[str], str] = lambda name: name,
+) -> Network:
+    """A network with the weights of a file, strictly; read tensor by tensor, so that nothing is in memory twice.
+
+    Args:
+        build: makes the network; called on the meta device.
+        path: .safetensors, or a pickle of a state dict (.bin, .pt).
+        precision: of the weights.
+        rename: from the file's names to the network's.
+
+    Raises:
+        UserError: names that miss or are left over, or shapes of another architecture.
+    """
+    dtype = getattr(torch, precision)
+    with torch.device("meta"):
+        network = build()
+    wanted = network.state_dict()
+    with tensors(path) as (names, read):
+        found = {rename(name): name for name in names}
+        missing = [name for name in wanted if name not in found]
+        left = [name for name in found if name not in wanted]
+        if missing or left:
+            said = [f"misses {', '.join(missing[:3])} ({len(missing)} in all)"] if missing else []
+            said += [f"has {', '.join(left[:3])} left over ({len(left)} in all)"] if left else []
+            raise UserError(f"{path}: {' and '.join(said)}; it belongs to another config, pass that one")
+        state = {}
+        for name, original in found.items():
+            tensor = read(original)
+            if tensor.shape != wanted[name].shape:
+                raise UserError(
+                    f"{path}: {original} is {tuple(tensor.shape)}, the config gives {tuple(wanted[name].shape)}; "
+                    "it belongs to another config, pass that one"
+                )
+            state[name] = tensor.to(dtype, copy=True)
+    network.load_state_dict(state, assign=True)
+    return network
