@@ -13,6 +13,7 @@ from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_EPS, per_frame
 
 ROTARY_CHANNELS = 32
 BUCKETS, MAX_DISTANCE = 32, 32
+MAX_BATCH = 2**15
 
 
 class RotaryEmbedding(nn.Module):
@@ -109,11 +110,19 @@ class TransformerBlock(nn.Module):
         self.ff = FeedForward(dim, activation_fn="geglu")
 
     def forward(self, x: Tensor, tokens: Tensor, frames: int) -> Tensor:
-        """Shape of ``x`` (B * T, pixels, dim); ``tokens`` has shape (B * T, L, text_dim)."""
-        x = x + self.attn1(self.norm1(x), tokens if self.only_cross_attention else None)
-        x = x + self.attn2(self.norm2(x), tokens)
+        """Shape of ``x`` (B * T, pixels, dim); ``tokens`` has shape (B, L, text_dim)."""
+
+        def cross(attention: Attention, queries: Tensor) -> Tensor:
+            # all frames of a clip ask the same tokens: one row of queries makes keys and values once
+            rows = queries.unflatten(0, (-1, frames)).flatten(1, 2)
+            return attention(rows, tokens).unflatten(1, (frames, -1)).flatten(0, 1)
+
+        first = self.norm1(x)
+        x = x + (cross(self.attn1, first) if self.only_cross_attention else self.attn1(first))
+        x = x + cross(self.attn2, self.norm2(x))
         over_time = self.norm_temporal(x).unflatten(0, (-1, frames)).transpose(1, 2)  # (B, pixels, T, dim)
-        attended = self.attn_temporal(over_time.flatten(0, 1))
+        # in pieces: CUDA's attention kernels refuse batches over 65,535 (pytorch#142228)
+        attended = torch.cat([self.attn_temporal(piece) for piece in over_time.flatten(0, 1).split(MAX_BATCH)])
         x = x + attended.unflatten(0, over_time.shape[:2]).transpose(1, 2).flatten(0, 1)
         return x + self.ff(self.norm3(x))
 
@@ -153,6 +162,6 @@ class VideoTransformer(nn.Module):
         frames, size = x.shape[2], x.shape[-2:]
         residual = self.resblock_temporal(x, None)
         h = per_frame(self.norm, residual).transpose(1, 2).flatten(0, 1).flatten(2).transpose(1, 2)
-        h = self.transformer_blocks[0](self.proj_in(h), tokens.repeat_interleave(frames, 0), frames)
+        h = self.transformer_blocks[0](self.proj_in(h), tokens, frames)
         h = self.proj_out(h).transpose(1, 2).unflatten(2, size)
         return residual + h.unflatten(0, (-1, frames)).transpose(1, 2)
