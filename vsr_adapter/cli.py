@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.front import CommandLineError, parse
+from vsr_adapter.front import CommandLineError, find_config, parse
 
 if TYPE_CHECKING:
     from vsr_adapter.module import AdapterModule
@@ -29,6 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             from vsr_adapter.commands import export
 
             export(options.checkpoint, options.file)
+            return 0
+        if options.command == "info":
+            from vsr_adapter.info import info
+
+            print(info(find_config(options.config), options.size, options.frames, options.steps))
             return 0
         if options.command == "convert":
             from vsr_adapter.commands import convert

@@ -90,6 +90,11 @@ def build_parser() -> Parser:
     export = commands.add_parser("export", help="write the adapter of a checkpoint as safetensors", allow_abbrev=False)
     export.add_argument("checkpoint", type=existing, help="of `vsr fit`")
     export.add_argument("file", type=Path, help="to write; must not exist")
+    info = commands.add_parser("info", help="parameters, memory and cost of a stack", allow_abbrev=False)
+    info.add_argument("--config", required=True, metavar="FILE", help="a backbone piece or a whole config")
+    info.add_argument("--size", type=positive, default=80, help="side of the low-resolution frames, in pixels")
+    info.add_argument("--frames", type=positive, default=8, help="of a clip")
+    info.add_argument("--steps", type=positive, default=30, help="denoising steps of a clip")
     convert = commands.add_parser("convert", help="write pickled weights as safetensors, once", allow_abbrev=False)
     convert.add_argument("source", type=existing, help="a .bin or .pt file, or the published folder")
     return parser

@@ -17,6 +17,29 @@ from vsr_adapter.module import AdapterModule
 from vsr_adapter.restore import restore
 
 
+def parse_model(path: str | Path, **settings: Any) -> VSRModel:
+    """The stack of a config, not loaded.
+
+    Args:
+        path: a YAML file, or the name of a shipped one.
+        settings: of the config's ``model`` part, dots as double underscores.
+
+    Raises:
+        UserError: no such config, or parts that do not fit.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--config", action="config")
+    parser.add_class_arguments(AdapterModule, "model", sub_configs=True)
+    for other, kind in [("data", dict), ("trainer", dict), ("seed_everything", int), ("ckpt_path", str)]:
+        parser.add_argument(f"--{other}", type=kind | None)  # parts of the config that are not ours to use
+    overrides = [f"--model.{name.replace('__', '.')}={value}" for name, value in settings.items()]
+    try:
+        parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])
+    except ArgumentError as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
+    return parser.instantiate(parsed).model.model
+
+
 class Restorer:
     """Upscales streams of frames.
 
@@ -52,19 +75,9 @@ class Restorer:
         Raises:
             UserError: no such config, or parts that do not fit.
         """
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_argument("--config", action="config")
-        parser.add_class_arguments(AdapterModule, "model", sub_configs=True)
-        for other, kind in [("data", dict), ("trainer", dict), ("seed_everything", int), ("ckpt_path", str)]:
-            parser.add_argument(f"--{other}", type=kind | None)  # parts of the config that are not ours to use
         if adapter is not None:
             settings["adapter_file"] = adapter
-        overrides = [f"--model.{name.replace('__', '.')}={value}" for name, value in settings.items()]
-        try:
-            parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])
-        except ArgumentError as error:
-            raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
-        return cls(parser.instantiate(parsed).model.model, device, precision)
+        return cls(parse_model(path, **settings), device, precision)
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Upscales a stream in constant memory.

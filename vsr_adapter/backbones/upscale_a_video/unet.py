@@ -235,7 +235,7 @@ class UpscaleUNet(nn.Module):
             )
         noise_level = torch.as_tensor(noise_level, device=z_t.device).expand(batch)
         most = min(MAX_NOISE_LEVEL, self.config["num_class_embeds"] - 1)
-        if int(noise_level.max()) > most or int(noise_level.min()) < 0:
+        if not noise_level.is_meta and (int(noise_level.max()) > most or int(noise_level.min()) < 0):
             raise UserError(f"noise_level {noise_level.tolist()}: must lie in 0 to {most}; pass a lower noise_level")
         dtype = self.conv_in.weight.dtype
         t = torch.as_tensor(t, device=z_t.device).expand(batch)
