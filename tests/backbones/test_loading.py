@@ -196,3 +196,44 @@ def test_loading_keeps_little_more_than_the_weights_in_memory(tmp_path, kind, pr
     said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert said["weights_mb"] > 40
     assert said["ratio"] < 1.3
+
+
+def add_text_encoder(folder, dim=24):
+    """A tiny CLIP text encoder in transformers' format."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    (folder / "words").mkdir()
+    letters = [chr(c) for c in range(97, 123)]
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{c}</w>" for c in letters)]
+    (folder / "words" / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
+    (folder / "words" / "merges.txt").write_text("#version: 0.2\n")
+    CLIPTokenizer.from_pretrained(folder / "words", model_max_length=7).save_pretrained(folder / "tokenizer")
+    torch.manual_seed(3)
+    config = CLIPTextConfig(
+        vocab_size=len(words), hidden_size=dim, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=7, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    encoder = CLIPTextModel(config).eval()
+    encoder.save_pretrained(folder / "text_encoder")
+    return encoder
+
+
+def test_null_tokens_are_the_encoded_empty_prompt_and_are_kept_beside_the_weights(tmp_path):
+    publish(tmp_path)
+    encoder = add_text_encoder(tmp_path)
+    backbone = Backbone(UpscaleUNetPart(str(tmp_path)), VideoVAEPart(str(tmp_path))).load()
+    with torch.no_grad():  # begin of text, then its end, which also pads
+        expected = encoder(torch.tensor([[0, 1, 1, 1, 1, 1, 1]])).last_hidden_state
+    torch.testing.assert_close(backbone.null_tokens, expected)
+    assert (tmp_path / "null_tokens.safetensors").is_file()
+    for name in ("text_encoder", "tokenizer"):
+        (tmp_path / name).rename(tmp_path / f"no_{name}")
+    again = Backbone(UpscaleUNetPart(str(tmp_path)), VideoVAEPart(str(tmp_path))).load()
+    assert torch.equal(again.null_tokens, backbone.null_tokens)
+
+
+def test_without_a_text_encoder_the_null_tokens_are_zeros_and_that_is_said(tmp_path):
+    publish(tmp_path)
+    with pytest.warns(UserWarning, match="no text_encoder/ and tokenizer/ beside it, so the null tokens are zeros"):
+        backbone = Backbone(UpscaleUNetPart(str(tmp_path)), VideoVAEPart(str(tmp_path))).load()
+    assert torch.equal(backbone.null_tokens, torch.zeros(1, 77, 24))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vsr_adapter.backbones.checkpointing import checkpoint_blocks
+from vsr_adapter.backbones.text import null_tokens
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import FrozenPart
 
@@ -69,9 +70,11 @@ class UNetPart(FrozenPart):
 
     Attributes:
         network: what `build` made.
+        source: where its weights are; None for random ones.
     """
 
     network: Any
+    source: str | None = None
 
     @property
     @abstractmethod
@@ -98,10 +101,9 @@ class UNetPart(FrozenPart):
     def null_tokens(self) -> Tensor:
         """What the text encoder makes of the empty prompt, shape (1, text_length, text_dim).
 
-        Zeros for a network that has no text encoder.
+        Zeros for a network that has no text encoder beside its weights.
         """
-        capabilities = self.capabilities
-        return torch.zeros(1, capabilities.text_length, capabilities.text_dim)
+        return null_tokens(self.source, self.capabilities.text_length, self.capabilities.text_dim)
 
     def noise_low_res(self, low_res: Tensor, noise_level: Tensor | None, noise: Tensor) -> Tensor:
         """The low-resolution clip as `denoise` wants it: noised by its own schedule, where it has one.
