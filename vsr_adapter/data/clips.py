@@ -90,9 +90,9 @@ class ClipDataset(Dataset[Clip]):
         for name, path in videos_by_name(root).items():
             info = self.checked(probe(path))
             twin = None if lr_root is None else self.checked_twin(name, info, twins, lr_root)
-            starts = range(0, info.frames - frames + 1, stride or frames)
+            starts = list(range(0, info.frames - frames + 1, stride or frames))
             if limit is not None and len(starts) > limit:
-                starts = [starts[i * len(starts) // limit] for i in range(limit)]  # type: ignore[assignment]
+                starts = [starts[i * len(starts) // limit] for i in range(limit)]
             self.items += [Item(f"{name}/{start:08d}", info, twin, start) for start in starts]
 
     def checked(self, info: VideoInfo) -> VideoInfo:

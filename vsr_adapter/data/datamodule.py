@@ -161,4 +161,4 @@ class ClipDataModule(LightningDataModule):
             raise UserError(
                 f"{len(self.units)} videos for {world_size} processes; pass --trainer.devices {len(self.units)}"
             )
-        return DataLoader(self.units, batch_size=1, collate_fn=first, num_workers=0)  # type: ignore[arg-type]
+        return DataLoader(self.units, batch_size=1, collate_fn=first, num_workers=0)  # type: ignore[arg-type] # a list is map-style
