@@ -31,6 +31,7 @@ def summarise(units: Iterable[Unit]) -> int:
         if outcome.error is None:
             print(f"{outcome.unit.target}: {outcome.frames} frames")
         else:
-            print(f"vsr: error: {outcome.unit.source}: {outcome.error}", file=sys.stderr)
+            source, error = str(outcome.unit.source), outcome.error
+            print(f"vsr: error: {error if source in error else f'{source}: {error}'}", file=sys.stderr)
     print(f"{len(found) - len(failed)} done, {len(failed)} failed")
     return 1 if failed else 0
