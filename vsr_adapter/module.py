@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -43,8 +43,6 @@ class AdapterModule(LightningModule):
         self.model = VSRModel(**kwargs)
         names = ["val/loss", *(f"test/{name}{of}" for of in ("", "_bicubic") for name in ("psnr", "ssim"))]
         self.means = ModuleDict({name: MeanMetric() for name in names})
-        for frozen in (self.model.backbone, self.model.encoder):
-            frozen.requires_grad_(False)
 
     def configure_model(self) -> None:
         """Reads the frozen weights, once."""
@@ -136,10 +134,3 @@ class AdapterModule(LightningModule):
         if ours is None:
             raise UserError("checkpoint without a vsr_adapter entry: only those of `vsr fit` load; pass one of them")
         check_fits(self.model.adapter, ours["adapter"], "checkpoint")
-
-    def train(self, mode: bool = True) -> Self:
-        """Puts only the adapter in train mode."""
-        super().train(mode)
-        self.model.backbone.eval()
-        self.model.encoder.eval()
-        return self

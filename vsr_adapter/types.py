@@ -8,7 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 
@@ -41,10 +40,6 @@ class Condition(NamedTuple):
 
     tokens: Tensor
     lr: Tensor
-
-    def to(self, device: torch.device | str) -> "Condition":
-        """Both tensors on ``device``."""
-        return Condition(self.tokens.to(device), self.lr.to(device))
 
 
 class VideoInfo(NamedTuple):
