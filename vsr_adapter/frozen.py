@@ -8,6 +8,8 @@ from typing import Literal, Self
 import torch
 from torch import nn
 
+from vsr_adapter.errors import UserError
+
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
@@ -51,3 +53,21 @@ def random_weights(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def kernels() -> Iterator[None]:
+    """Says in one line that a device cannot compute at a precision: old CPUs and old torch lack float16 kernels.
+
+    Raises:
+        UserError: torch has no kernel.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "not implemented for '" not in str(error):
+            raise
+        raise UserError(
+            f"{str(error).splitlines()[0]}: this device has no kernel for that precision; set precision: bfloat16 or "
+            "float32 for the part, or run on a GPU"
+        ) from error

@@ -40,6 +40,8 @@ class VSRModel(nn.Module):
         time_steps: which training times a step looks at: recipe A, B or C.
         sampler: diffusers scheduler and number of steps.
         start: where sampling starts.
+        prompt: text whose tokens follow the adapter's; they stand alone where the condition is off.
+        negative_prompt: text that guidance leads away from, instead of the null tokens.
         guidance_scale: classifier-free guidance against the null tokens; 1 is none, and one pass a step.
         noise_level: training time of the noise in the low-resolution clip, for backbones that noise it.
         condition: ``on`` uses the adapter's tokens, ``off`` the backbone's null tokens.
@@ -58,6 +60,8 @@ class VSRModel(nn.Module):
         time_steps: TimeSteps | None = None,
         sampler: Sampler | None = None,
         start: Start | None = None,
+        prompt: str | None = None,
+        negative_prompt: str | None = None,
         guidance_scale: float = 1.0,
         noise_level: int = 120,
         condition: Literal["on", "off"] = "on",
@@ -72,6 +76,11 @@ class VSRModel(nn.Module):
         self.adapter = adapter or LinearLinear(8, encoder.tokens, encoder.dim, unet.text_dim)
         self.time_steps = time_steps or UniformTimeSteps()
         self.sampler, self.start = sampler or Sampler(), start or GaussianStart()
+        if negative_prompt and guidance_scale == 1:
+            raise UserError(
+                f"negative_prompt {negative_prompt!r}: does nothing at guidance_scale 1; pass --model.guidance_scale 6"
+            )
+        self.prompt, self.negative_prompt = prompt, negative_prompt
         self.guidance_scale, self.noise_level, self.condition_mode = guidance_scale, noise_level, condition
         self.scale, self.seed = scale, seed
         self.window, self.overlap = window or self.adapter.frames, overlap
@@ -104,26 +113,30 @@ class VSRModel(nn.Module):
                 raise UserError(f"adapter.{name} {ours}: the {part} has {theirs}; set --model.adapter.{name} {theirs}")
 
     def load(self) -> Self:
-        """Reads the frozen weights; does nothing the second time."""
+        """Reads the frozen weights and encodes the prompts; does nothing the second time."""
         self.backbone.load()
+        if not hasattr(self, "prompt_tokens"):
+            for name, prompt in [("prompt_tokens", self.prompt), ("negative_tokens", self.negative_prompt)]:
+                tokens = self.backbone.unet.prompt_tokens(prompt) if prompt else self.backbone.null_tokens
+                self.register_buffer(name, tokens, persistent=False)
         self.encoder.load()
         return self
 
     def condition(self, lr: Tensor) -> Condition:
-        """tau_theta(x_LR) = Adapter(ViT(x_LR)), Eq. 3.2, or the null tokens where the condition is off.
+        """tau_theta(x_LR) = Adapter(ViT(x_LR)), Eq. 3.2, then the prompt's tokens, where there is one.
+
+        Where the condition is off: the prompt's alone, or the null tokens.
 
         Args:
             lr: low-resolution video in [0, 1], shape (B, T, 3, h, w).
         """
+        prompt = self.get_buffer("prompt_tokens").expand(lr.shape[0], -1, -1)
         if self.condition_mode == "off":
-            return Condition(self.null_tokens(lr), lr)
+            return Condition(prompt, lr)
         with torch.no_grad():
             features = self.encoder(lr)
-        return Condition(self.adapter(features), lr)
-
-    def null_tokens(self, lr: Tensor) -> Tensor:
-        """The backbone's null tokens for each clip, shape (B, L, text_dim)."""
-        return self.backbone.null_tokens.expand(lr.shape[0], -1, -1)
+        tokens = self.adapter(features)
+        return Condition(torch.cat([tokens, prompt.to(tokens)], dim=1) if self.prompt else tokens, lr)
 
     def loss(self, clip: Clip, key: tuple[object, ...]) -> Tensor:
         """Eq. 3.4 on latents, of each clip.
@@ -166,7 +179,8 @@ class VSRModel(nn.Module):
         conditioned = ConditionedDenoiser(self.backbone, condition.tokens, low_res, noise_level)
         if guidance_scale == 1:
             return conditioned
-        return GuidedDenoiser(conditioned, conditioned._replace(tokens=self.null_tokens(condition.lr)), guidance_scale)
+        negative = self.get_buffer("negative_tokens").expand(condition.lr.shape[0], -1, -1)
+        return GuidedDenoiser(conditioned, conditioned._replace(tokens=negative), guidance_scale)
 
     @torch.no_grad()
     def sample(self, lr: Tensor, fields: list[NoiseField]) -> Tensor:

@@ -1,15 +1,27 @@
 """What any backbone must do; a new one is tested by adding its tiny YAML."""
 
+import gzip
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from tests.stacks import TINY_BACKBONES, backbone
+from vsr_adapter.backbones import Backbone, UNetPart
 from vsr_adapter.errors import UserError
+
+KEYS = Path(__file__).parents[1] / "data" / "keys"
 
 
 @pytest.fixture(scope="module", params=TINY_BACKBONES)
-def loaded(request):
-    return backbone(request.param).load()
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def loaded(name):
+    return backbone(name).load()
 
 
 def inputs(loaded, frames=4, batch=1, seed=0):
@@ -32,22 +44,22 @@ def denoise(loaded, z, t, tokens, low_res, noise_level):
     return loaded.denoise(z, t, tokens, low_res, noise_level)
 
 
-def test_capabilities_are_known_before_any_weight_is_read(loaded):
-    fresh = backbone(next(name for name in TINY_BACKBONES if backbone(name).capabilities == loaded.capabilities))
+def test_capabilities_are_known_before_any_weight_is_read(name, loaded):
+    fresh = backbone(name)
     assert not list(fresh.parameters())
     capabilities = fresh.capabilities
+    assert capabilities == loaded.capabilities
     assert capabilities.size_multiple % capabilities.vae.spatial_factor == 0
     assert capabilities.unet.prediction_type in ("epsilon", "v_prediction", "flow_prediction")
     assert capabilities.unet.native_window > 0
     assert capabilities.unet.scheduler_config["num_train_timesteps"] == 1000
 
 
-def test_loading_twice_is_loading_once_and_random_weights_depend_on_the_seed_alone(loaded):
+def test_loading_twice_is_loading_once_and_random_weights_depend_on_the_seed_alone(name, loaded):
     before = dict(loaded.named_parameters())
     loaded.load()
     assert all(before[name] is p for name, p in loaded.named_parameters())
     torch.manual_seed(123)
-    name = next(name for name in TINY_BACKBONES if backbone(name).capabilities == loaded.capabilities)
     again = dict(backbone(name).load().named_parameters())
     assert again.keys() == before.keys()
     assert all(torch.equal(p, before[name]) for name, p in again.items())
@@ -110,8 +122,7 @@ def test_the_tokens_get_a_gradient_through_the_frozen_unet(loaded):
     assert tokens.grad.abs().sum() > 0
 
 
-def test_checkpointed_gradients_are_the_plain_ones_with_less_kept(loaded):
-    name = next(name for name in TINY_BACKBONES if backbone(name).capabilities == loaded.capabilities)
+def test_checkpointed_gradients_are_the_plain_ones_with_less_kept(name, loaded):
     fresh = backbone(name)
     fresh.gradient_checkpointing = True
     fresh.load()
@@ -160,10 +171,55 @@ def test_sizes_and_tokens_that_do_not_fit_are_refused_with_the_remedy(loaded):
             loaded.decode(z)
 
 
-def test_the_full_width_ali_stack_has_the_published_number_of_parameters():
+def published(name):
+    return json.loads(gzip.decompress((KEYS / f"{name}.json.gz").read_bytes()))
+
+
+def shapes(network):
+    return {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def test_the_full_width_ali_stack_has_the_published_keys_and_number_of_parameters():
     with torch.device("meta"):
         full = backbone("ali_kl").load()
+    assert shapes(full.unet.network) == published("modelscope_unet")
     assert sum(p.numel() for p in full.unet.parameters()) == 1_411_233_860
     assert sum(p.numel() for p in full.vae.parameters()) == 83_653_863
     assert full.capabilities.unet.text_dim == 1024
     assert full.capabilities.size_multiple == 64
+
+
+def test_the_sd_x4_baseline_has_the_published_keys_and_shapes():
+    with torch.device("meta"):
+        full = backbone("sdx4").load()
+    assert shapes(full.unet.network) == published("sdx4_unet")
+    assert shapes(full.vae.network) == published("sdx4_vae")
+    assert sum(p.numel() for p in full.unet.parameters()) == 473_398_020
+
+
+@torch.no_grad()
+def test_an_image_model_upscales_each_frame_alone():
+    loaded = backbone("tiny_sdx4").load()
+    z, t, tokens, low_res, level = inputs(loaded, frames=3)
+    together = loaded.denoise(z, t, tokens, low_res, level)
+    for i in range(3):
+        alone = loaded.denoise(z[:, :, i : i + 1], t, tokens, low_res[:, i : i + 1], level)
+        torch.testing.assert_close(together[:, :, i : i + 1], alone, atol=1e-5, rtol=1e-5)
+
+
+class Cholesky(UNetPart):
+    """A network whose only operation has no float16 kernel on CPUs."""
+
+    capabilities = backbone("tiny_ali_kl").capabilities.unet
+
+    def build(self):
+        self.network = torch.nn.Identity()
+
+    def denoise(self, z_t, t, tokens, low_res=None, noise_level=None):
+        return torch.linalg.cholesky(z_t.half())
+
+
+def test_a_precision_without_kernels_is_one_line_with_the_remedy():
+    loaded = Backbone(Cholesky(), backbone("tiny_ali_kl").vae).load()
+    with pytest.raises(UserError, match=r"not implemented for 'Half': .* set precision: bfloat16 or float32"):
+        loaded.denoise(torch.ones(1, 4, 1, 2, 2), torch.tensor(1), torch.ones(1, 1, 32))

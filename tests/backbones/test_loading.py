@@ -11,44 +11,16 @@ import torch
 from safetensors.torch import save_file
 
 from tests.backbones.test_upscale import SMALL
-from vsr_adapter.backbones import Backbone, UpscaleUNet, UpscaleUNetPart, VideoVAE, VideoVAEPart
+from tests.published import SCHEDULE, error, publish, publish_diffusers
+from vsr_adapter.backbones import (
+    KLVAE,
+    Backbone,
+    ModelScopeUNet,
+    SDx4UNet,
+    UpscaleUNetPart,
+    VideoVAEPart,
+)
 from vsr_adapter.cli import main
-from vsr_adapter.errors import UserError
-
-VAE = {"block_out_channels": [8, 8, 16], "layers_per_block": 1, "norm_num_groups": 8, "condition_channels": 16}
-SCHEDULE = {
-    "_class_name": "DDIMScheduler",
-    "beta_schedule": "scaled_linear",
-    "prediction_type": "v_prediction",
-    "clip_sample": False,
-    "num_train_timesteps": 1000,
-}
-
-
-def save(path, network, kind):
-    """A state dict as safetensors (shared tensors copied), zipped pickle, or old pickle."""
-    state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    if kind == "safetensors":
-        save_file(state, path.with_suffix(".safetensors"))
-    else:
-        torch.save(state, path.with_suffix(".bin"), _use_new_zipfile_serialization=kind == "bin")
-
-
-def publish(folder, kind="bin", config=SMALL):
-    """Upscale-A-Video's folder at toy widths."""
-    for part in ("unet", "vae", "scheduler", "low_res_scheduler"):
-        (folder / part).mkdir(parents=True)
-    torch.manual_seed(1)
-    unet = UpscaleUNet.from_config(config)
-    (folder / "unet" / "unet_video_config.json").write_text(json.dumps(config))
-    save(folder / "unet" / "unet_video", unet, kind)
-    for name, sft in [("vae_video", True), ("vae_3d", False)]:
-        vae = {**VAE, "condition_img": sft}
-        (folder / "vae" / f"{name}_config.json").write_text(json.dumps(vae))
-        save(folder / "vae" / name, VideoVAE.from_config(vae), kind)
-    for part in ("scheduler", "low_res_scheduler"):
-        (folder / part / "scheduler_config.json").write_text(json.dumps(SCHEDULE))
-    return unet
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "bin", "old bin"])
@@ -84,20 +56,13 @@ def test_lavies_file_loads_by_renaming(tmp_path):
     assert all(torch.equal(tensor, loaded[name]) for name, tensor in unet.state_dict().items())
 
 
-def error(call) -> str:
-    with pytest.raises(UserError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 def test_missing_parts_are_named(tmp_path):
     publish(tmp_path)
     (tmp_path / "low_res_scheduler" / "scheduler_config.json").unlink()
     assert "has no low_res_scheduler/scheduler_config.json" in error(lambda: UpscaleUNetPart(str(tmp_path)))
     (tmp_path / "vae" / "vae_3d.bin").unlink()
     assert "has no vae/vae_3d.safetensors or vae_3d.bin" in error(lambda: VideoVAEPart(str(tmp_path), sft=False).load())
-    assert "not on disk, and the Hub cannot be reached" in error(lambda: UpscaleUNetPart("nobody/nothing"))
+    assert "is not on disk, and the Hub cannot be reached" in error(lambda: UpscaleUNetPart("nobody/nothing"))
 
 
 def test_weights_of_another_config_are_refused_by_name(tmp_path):
@@ -198,42 +163,38 @@ def test_loading_keeps_little_more_than_the_weights_in_memory(tmp_path, kind, pr
     assert said["ratio"] < 1.3
 
 
-def add_text_encoder(folder, dim=24):
-    """A tiny CLIP text encoder in transformers' format."""
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    (folder / "words").mkdir()
-    letters = [chr(c) for c in range(97, 123)]
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{c}</w>" for c in letters)]
-    (folder / "words" / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(words)}))
-    (folder / "words" / "merges.txt").write_text("#version: 0.2\n")
-    CLIPTokenizer.from_pretrained(folder / "words", model_max_length=7).save_pretrained(folder / "tokenizer")
-    torch.manual_seed(3)
-    config = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=dim, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=7, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-    )  # fmt: skip
-    encoder = CLIPTextModel(config).eval()
-    encoder.save_pretrained(folder / "text_encoder")
-    return encoder
+@pytest.mark.parametrize(("name", "unet"), [("tiny_sdx4", SDx4UNet), ("tiny_ali_kl", ModelScopeUNet)])
+def test_diffusers_folders_load_whole_and_by_part(tmp_path, name, unet):
+    saved = publish_diffusers(tmp_path, name)
+    for sources in [(tmp_path, tmp_path), (tmp_path / "unet", tmp_path / "vae")]:
+        again = Backbone(unet(str(sources[0])), KLVAE(str(sources[1]))).load()
+        assert again.capabilities.unet.scheduler_config == SCHEDULE
+        assert again.capabilities.vae == saved.capabilities.vae
+        for part in ("unet", "vae"):
+            loaded = getattr(again, part).network.state_dict()
+            for key, tensor in getattr(saved, part).network.state_dict().items():
+                assert torch.equal(tensor, loaded[key])
+    for folder in ("scheduler", "low_res_scheduler"):
+        (tmp_path / folder / "scheduler_config.json").unlink()
+    assert "has no scheduler/scheduler_config.json" in error(lambda: unet(str(tmp_path / "unet")))
 
 
-def test_null_tokens_are_the_encoded_empty_prompt_and_are_kept_beside_the_weights(tmp_path):
-    publish(tmp_path)
-    encoder = add_text_encoder(tmp_path)
-    backbone = Backbone(UpscaleUNetPart(str(tmp_path)), VideoVAEPart(str(tmp_path))).load()
-    with torch.no_grad():  # begin of text, then its end, which also pads
-        expected = encoder(torch.tensor([[0, 1, 1, 1, 1, 1, 1]])).last_hidden_state
-    torch.testing.assert_close(backbone.null_tokens, expected)
-    assert (tmp_path / "null_tokens.safetensors").is_file()
-    for name in ("text_encoder", "tokenizer"):
-        (tmp_path / name).rename(tmp_path / f"no_{name}")
-    again = Backbone(UpscaleUNetPart(str(tmp_path)), VideoVAEPart(str(tmp_path))).load()
-    assert torch.equal(again.null_tokens, backbone.null_tokens)
+def test_an_autoencoder_saved_before_diffusers_renamed_its_attention_loads(tmp_path):
+    saved = publish_diffusers(tmp_path, "tiny_sdx4").vae.network.state_dict()
+    path = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for key, tensor in saved.items():
+        for new, name in old.items():
+            key = key.replace(f"attentions.0.{new}.", f"attentions.0.{name}.")
+        renamed[key] = tensor
+    assert renamed.keys() != saved.keys()
+    save_file(renamed, path)
+    loaded = KLVAE(str(tmp_path)).load().network.state_dict()
+    assert all(torch.equal(tensor, loaded[key]) for key, tensor in saved.items())
 
 
-def test_without_a_text_encoder_the_null_tokens_are_zeros_and_that_is_said(tmp_path):
-    publish(tmp_path)
-    with pytest.warns(UserWarning, match="no text_encoder/ and tokenizer/ beside it, so the null tokens are zeros"):
-        backbone = Backbone(UpscaleUNetPart(str(tmp_path)), VideoVAEPart(str(tmp_path))).load()
-    assert torch.equal(backbone.null_tokens, torch.zeros(1, 77, 24))
+def test_a_hub_id_in_diffusers_format_loads(hub):
+    saved = publish_diffusers(hub, "tiny_sdx4").unet.network.state_dict()
+    loaded = SDx4UNet("lab/upscaler", revision="v1").load().network.state_dict()
+    assert all(torch.equal(tensor, loaded[key]) for key, tensor in saved.items())

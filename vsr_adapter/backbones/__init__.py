@@ -1,7 +1,9 @@
 """Frozen latent video diffusion models behind one protocol."""
 
 from vsr_adapter.backbones.base import Backbone, Capabilities, UNetCapabilities, UNetPart, VAECapabilities, VAEPart
-from vsr_adapter.backbones.modelscope import KLVAE, ModelScopeUNet
+from vsr_adapter.backbones.kl import KLVAE
+from vsr_adapter.backbones.modelscope import ModelScopeUNet
+from vsr_adapter.backbones.sd_x4 import SDx4UNet
 from vsr_adapter.backbones.upscale_a_video.parts import UpscaleUNetPart, VideoVAEPart
 from vsr_adapter.backbones.upscale_a_video.unet import UpscaleUNet
 from vsr_adapter.backbones.upscale_a_video.vae import VideoVAE
@@ -11,6 +13,7 @@ __all__ = [
     "Backbone",
     "Capabilities",
     "ModelScopeUNet",
+    "SDx4UNet",
     "UNetCapabilities",
     "UNetPart",
     "UpscaleUNet",

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from vsr_adapter.backbones.checkpointing import checkpoint_blocks
-from vsr_adapter.backbones.text import null_tokens
+from vsr_adapter.backbones.text import null_tokens, prompt_tokens
 from vsr_adapter.errors import UserError
-from vsr_adapter.frozen import FrozenPart
+from vsr_adapter.frozen import FrozenPart, kernels
 
 PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
 
@@ -71,10 +71,12 @@ class UNetPart(FrozenPart):
     Attributes:
         network: what `build` made.
         source: where its weights are; None for random ones.
+        revision: of a Hub repository.
     """
 
     network: Any
     source: str | None = None
+    revision: str | None = None
 
     @property
     @abstractmethod
@@ -103,7 +105,15 @@ class UNetPart(FrozenPart):
 
         Zeros for a network that has no text encoder beside its weights.
         """
-        return null_tokens(self.source, self.capabilities.text_length, self.capabilities.text_dim)
+        return null_tokens(self.source, self.capabilities.text_length, self.capabilities.text_dim, self.revision)
+
+    def prompt_tokens(self, prompt: str) -> Tensor:
+        """What the text encoder makes of a prompt, shape (1, L, text_dim).
+
+        Raises:
+            UserError: the checkpoint has no text encoder, or the prompt is too long for it.
+        """
+        return prompt_tokens(self.source, prompt, self.revision)
 
     def noise_low_res(self, low_res: Tensor, noise_level: Tensor | None, noise: Tensor) -> Tensor:
         """The low-resolution clip as `denoise` wants it: noised by its own schedule, where it has one.
@@ -220,7 +230,8 @@ class Backbone(FrozenPart):
     def encode(self, video: Tensor) -> Tensor:
         """Scaled latents (B, C, T, h, w) of a video (B, T, 3, H, W) in [0, 1]."""
         self.capabilities.latent_shape(*video.shape[-2:])
-        return self.vae.encode(video)
+        with kernels():
+            return self.vae.encode(video)
 
     def decode(self, z: Tensor, low_res: Tensor | None = None) -> Tensor:
         """Video (B, T, 3, H, W) in [0, 1] of scaled latents; ``low_res`` is the clean clip, where the VAE needs it.
@@ -230,7 +241,8 @@ class Backbone(FrozenPart):
         """
         if self.capabilities.vae.needs_low_res and low_res is None:
             raise UserError("low_res is None: this VAE decodes with the low-resolution clip; pass low_res")
-        return self.vae.decode(z, low_res)
+        with kernels():
+            return self.vae.decode(z, low_res)
 
     def denoise(
         self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
@@ -247,4 +259,5 @@ class Backbone(FrozenPart):
             )
         if wanted.needs_low_res and low_res is None:
             raise UserError("low_res is None: this UNet denoises with the low-resolution clip; pass low_res")
-        return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), tokens, low_res, noise_level)
+        with kernels():
+            return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), tokens, low_res, noise_level)

@@ -16,9 +16,22 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.frozen import Precision
+from vsr_adapter.frozen import Precision, random_weights
 
 Network = TypeVar("Network", bound=nn.Module)
+
+PARTS = ("unet", "vae", "scheduler", "low_res_scheduler", "text_encoder", "tokenizer")
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt")
+# as diffusers saves them; the half-precision variants last, for folders that hold nothing else
+DIFFUSERS_WEIGHTS = [
+    f"diffusion_pytorch_model{variant}{suffix}" for variant in ("", ".fp16") for suffix in (".safetensors", ".bin")
+]
+
+
+def home(source: str) -> Path:
+    """The folder that holds a checkpoint's parts, where ``source`` is it, the folder of one part, or a file."""
+    path = Path(source).parent if Path(source).is_file() else Path(source)
+    return path.parent if path.name in PARTS else path
 
 
 def locate(source: str, part: str, names: list[str], revision: str | None = None) -> Path | None:
@@ -37,16 +50,22 @@ def locate(source: str, part: str, names: list[str], revision: str | None = None
     if path.is_file():
         return path if path.suffix != ".json" and not any(name.endswith(".json") for name in names) else None
     if path.is_dir():
-        return next((file for name in names for file in (path / part / name, path / name) if file.is_file()), None)
+        folders = (path / part, path, home(source) / part)
+        return next((folder / name for name in names for folder in folders if (folder / name).is_file()), None)
+    unreachable: LocalEntryNotFoundError | None = None
     for name in names:
         try:
             return Path(hf_hub_download(source, f"{part}/{name}", revision=revision))
         except LocalEntryNotFoundError as error:
-            raise UserError(f"{source}: not on disk, and the Hub cannot be reached; pass a folder") from error
+            unreachable = error  # the next name may have been fetched before
         except EntryNotFoundError:
             continue
         except (HfHubHTTPError, HFValidationError) as error:
             raise UserError(f"{source}: neither a folder nor a Hub id that can be read; check it") from error
+    if unreachable is not None:
+        raise UserError(
+            f"{source}: {part}/{names[0]} is not on disk, and the Hub cannot be reached; pass a folder"
+        ) from unreachable
     return None
 
 
@@ -72,6 +91,59 @@ def read_json(path: Path) -> dict[str, Any]:
         return json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error}); fetch it again") from error
+
+
+def published_config(
+    source: str | None, part: str, name: str, revision: str | None = None, config: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The config given, or that of the checkpoint; empty for random weights and single files.
+
+    Args:
+        source: see `locate`; None for random weights.
+        part: see `locate`.
+        name: of the config's file.
+        revision: see `locate`.
+        config: goes before the published one.
+
+    Raises:
+        UserError: the checkpoint has none.
+    """
+    if config is not None or source is None or source.endswith(WEIGHT_SUFFIXES):
+        return config or {}
+    return read_json(required(source, part, [name], revision))
+
+
+def published_network(
+    build: Callable[[], Network],
+    source: str | None,
+    part: str,
+    names: list[str],
+    revision: str | None = None,
+    seed: int = 0,
+    precision: Precision = "float32",
+    rename: Callable[[str], str] = lambda name: name,
+) -> Network:
+    """A network with the weights of ``source``, or with random ones that ``seed`` names.
+
+    Args:
+        build: makes the network.
+        source: see `locate`; None for random weights.
+        part: see `locate`.
+        names: of the weights' file, the preferred one first.
+        revision: see `locate`.
+        seed: of random weights.
+        precision: of the weights.
+        rename: see `load_network`.
+
+    Raises:
+        UserError: no such file, or one of another architecture.
+    """
+    if source is None:
+        with random_weights(seed):
+            network = build()
+        # not ModelMixin's own, which logs advice on from_pretrained
+        return nn.Module.to(network, getattr(torch, precision))
+    return load_network(build, required(source, part, names, revision), precision, rename)
 
 
 @contextmanager
@@ -140,4 +212,5 @@ def load_network(
                 )
             state[name] = tensor.to(dtype, copy=True)
     network.load_state_dict(state, assign=True)
+    assert not any(tensor.is_meta for tensor in network.buffers()), "a buffer that no checkpoint holds"
     return network

@@ -3,28 +3,15 @@
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler
 from torch import Tensor
 
-from vsr_adapter.backbones.base import UNetCapabilities, UNetPart, VAECapabilities, VAEPart
-from vsr_adapter.backbones.loading import load_network, read_json, required
+from vsr_adapter.backbones.base import VAECapabilities, VAEPart
+from vsr_adapter.backbones.loading import published_config, published_network
+from vsr_adapter.backbones.published import NoisedLowResUNet, given
 from vsr_adapter.backbones.upscale_a_video.unet import UpscaleUNet
 from vsr_adapter.backbones.upscale_a_video.vae import VideoVAE
 from vsr_adapter.errors import UserError
-from vsr_adapter.frozen import Precision, random_weights
-
-# of stacks of our own, with random weights: published ones bring theirs
-OWN_SCHEDULE = {
-    "num_train_timesteps": 1000,
-    "beta_schedule": "scaled_linear",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "prediction_type": "v_prediction",
-    "clip_sample": False,
-    "timestep_spacing": "trailing",
-    "rescale_betas_zero_snr": True,
-}
-OWN_LOW_RES_SCHEDULE = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"}
+from vsr_adapter.frozen import Precision
 
 
 def lavie_names(name: str) -> str:
@@ -40,91 +27,26 @@ def lavie_names(name: str) -> str:
     return name
 
 
-class UpscaleUNetPart(UNetPart):
-    """The "upscale" UNet: sees the low-resolution clip, noised by its own schedule, beside the latents.
+class UpscaleUNetPart(NoisedLowResUNet):
+    """The "upscale" UNet: Upscale-A-Video's, and LaVie's, which is the same under other names."""
 
-    Args:
-        source: Upscale-A-Video's folder (with ``unet/``, ``scheduler/``, ``low_res_scheduler/``), a Hub id, or a
-            single file of weights (LaVie's ``lavie_vsr.pt`` as well); None builds random weights.
-        revision: of the Hub repository.
-        config: as published; for random weights and single files.
-        scheduler: diffusers scheduler config; read from ``source`` where None, and needed for single files.
-        low_res_scheduler: that of the low-resolution clip's noise, likewise.
-        text_length: tokens of the text encoder.
-        seed: of random weights.
-        precision: of the weights.
-    """
+    config_name = "unet_video_config.json"
+    weight_names = ["unet_video.safetensors", "unet_video.bin"]  # noqa: RUF012 - a ClassVar of the base
 
-    def __init__(
-        self,
-        source: str | None = None,
-        revision: str | None = None,
-        config: dict[str, Any] | None = None,
-        scheduler: dict[str, Any] | None = None,
-        low_res_scheduler: dict[str, Any] | None = None,
-        text_length: int = 77,
-        seed: int = 0,
-        precision: Precision = "float32",
-    ):
-        super().__init__(random=source is None)
-        self.source, self.revision, self.seed, self.precision = source, revision, seed, precision
-        self.text_length = text_length
-        if source is None:
-            scheduler, low_res_scheduler = scheduler or OWN_SCHEDULE, low_res_scheduler or OWN_LOW_RES_SCHEDULE
-        elif config is None and not source.endswith((".pt", ".bin", ".safetensors")):
-            config = read_json(required(source, "unet", ["unet_video_config.json"], revision))
-        self.config = config or {}
-        self.scheduler = scheduler or self.schedule("scheduler")
-        self.low_res_scheduler = low_res_scheduler or self.schedule("low_res_scheduler")
+    def make(self) -> UpscaleUNet:
+        """Of the published config."""
+        return UpscaleUNet.from_config(self.config)
 
-    def schedule(self, part: str) -> dict[str, Any]:
-        """A published scheduler config.
-
-        Raises:
-            UserError: it is not in ``source``.
-        """
-        assert self.source is not None
-        return read_json(required(self.source, part, ["scheduler_config.json"], self.revision))
-
-    @property
-    def capabilities(self) -> UNetCapabilities:
-        """Read from the config."""
-        return UNetCapabilities(
-            latent_channels=self.config.get("out_channels", 4),
-            latent_multiple=1,  # upsampling goes to the size of the next skip
-            native_window=8,
-            text_dim=self.config.get("cross_attention_dim", 1024),
-            text_length=self.text_length,
-            prediction_type=self.scheduler.get("prediction_type", "epsilon"),
-            scheduler_config=self.scheduler,
-            needs_low_res=True,
-            latent_factor=4,
-        )
-
-    def build(self) -> None:
-        """Random weights, or those of ``source``."""
-        self.low_res_process = DDPMScheduler.from_config(self.low_res_scheduler)
-        if self.source is None:
-            with random_weights(self.seed):
-                self.network = UpscaleUNet.from_config(self.config).to(getattr(torch, self.precision))
-            return
-        path = required(self.source, "unet", ["unet_video.safetensors", "unet_video.bin"], self.revision)
-        self.network = load_network(lambda: UpscaleUNet.from_config(self.config), path, self.precision, lavie_names)
-
-    def noise_low_res(self, low_res: Tensor, noise_level: Tensor | None, noise: Tensor) -> Tensor:
-        """The clip in [-1, 1], noised by its own schedule at ``noise_level``; shape (B, T, 3, h, w)."""
-        if noise_level is None:
-            raise UserError("noise_level is None: this UNet takes a noised low-resolution clip; pass noise_level")
-        return self.low_res_process.add_noise(low_res * 2 - 1, noise, noise_level)
+    def published_name(self, name: str) -> str:
+        """LaVie's names, translated."""
+        return lavie_names(name)
 
     def denoise(
         self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
     ) -> Tensor:
         """v, shape of ``z_t``; ``low_res`` is that of `noise_low_res`."""
         assert low_res is not None  # Backbone.denoise has seen to it
-        if noise_level is None:
-            raise UserError("noise_level is None: this UNet takes a noised low-resolution clip; pass noise_level")
-        return self.network(z_t, t, tokens, low_res.transpose(1, 2), noise_level)
+        return self.network(z_t, t, tokens, low_res.transpose(1, 2), given(noise_level))
 
 
 class VideoVAEPart(VAEPart):
@@ -162,9 +84,8 @@ class VideoVAEPart(VAEPart):
         self.source, self.revision, self.seed, self.precision = source, revision, seed, precision
         self.name = "vae_video" if sft else "vae_3d"
         self.chunk, self.sft_weight = chunk, sft_weight
-        if source is not None and config is None and not source.endswith((".pt", ".bin", ".safetensors")):
-            config = read_json(required(source, "vae", [f"{self.name}_config.json"], revision))
-        self.config: dict[str, Any] = {"condition_img": sft} if config is None else config
+        config = published_config(source, "vae", f"{self.name}_config.json", revision, config)
+        self.config: dict[str, Any] = config or {"condition_img": sft}
         self.scaling_factor = self.config.get("scaling_factor", 0.08333)
 
     @property
@@ -179,12 +100,11 @@ class VideoVAEPart(VAEPart):
 
     def build(self) -> None:
         """Random weights, or those of ``source``."""
-        if self.source is None:
-            with random_weights(self.seed):
-                self.network = VideoVAE.from_config(self.config).to(getattr(torch, self.precision))
-            return
-        path = required(self.source, "vae", [f"{self.name}.safetensors", f"{self.name}.bin"], self.revision)
-        self.network = load_network(lambda: VideoVAE.from_config(self.config), path, self.precision)
+        names = [f"{self.name}.safetensors", f"{self.name}.bin"]
+        self.network = published_network(
+            lambda: VideoVAE.from_config(self.config), self.source, "vae", names, self.revision, self.seed,
+            self.precision,
+        )  # fmt: skip
 
     def encode(self, video: Tensor) -> Tensor:
         """Posterior mode x scaling factor, of all frames together."""

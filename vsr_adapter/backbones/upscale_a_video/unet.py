@@ -9,12 +9,12 @@ from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
+from vsr_adapter.backbones.low_res import check_low_res, each_noise_level
 from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, settled
 from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_GROUPS, TemporalBlock, VideoResnetBlock, per_frame
 from vsr_adapter.backbones.upscale_a_video.transformer import RotaryEmbedding, VideoTransformer
 from vsr_adapter.errors import UserError
 
-MAX_NOISE_LEVEL = 350  # the most that the network was trained on
 DEFAULTS: dict[str, Any] = {
     "in_channels": 7,
     "out_channels": 4,
@@ -228,15 +228,8 @@ class UpscaleUNet(nn.Module):
             UserError: ``low_res`` has another size than ``z_t``, or the noise level is too high.
         """
         batch = z_t.shape[0]
-        if low_res.shape[2:] != z_t.shape[2:]:
-            raise UserError(
-                f"low_res of {tuple(low_res.shape[2:])}, latents of {tuple(z_t.shape[2:])}: frames, height and width "
-                "must be equal; the UNet works at the size of the low-resolution clip"
-            )
-        noise_level = torch.as_tensor(noise_level, device=z_t.device).expand(batch)
-        most = min(MAX_NOISE_LEVEL, self.config["num_class_embeds"] - 1)
-        if not noise_level.is_meta and (int(noise_level.max()) > most or int(noise_level.min()) < 0):
-            raise UserError(f"noise_level {noise_level.tolist()}: must lie in 0 to {most}; pass a lower noise_level")
+        check_low_res(low_res, z_t)
+        noise_level = each_noise_level(noise_level, batch, z_t.device, self.config["num_class_embeds"])
         dtype = self.conv_in.weight.dtype
         t = torch.as_tensor(t, device=z_t.device).expand(batch)
         temb = self.time_embedding(self.time_proj(t).to(dtype)) + self.class_embedding(noise_level)
