@@ -1,5 +1,6 @@
 """What a stack is made of and what it costs, on the meta device: no weights are read, no numbers are computed."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,36 +72,29 @@ def cost(backbone: Backbone, encoder: FrozenViT, adapter: Adapter, size: int, fr
         frames: of a clip.
         steps: of sampling.
     """
-
-    def counted(compute: object) -> int:
-        assert callable(compute)
-        with FlopCounterMode(display=False) as counter:
-            compute()
-        return counter.get_total_flops()
-
-    with torch.device("meta"):
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
         lr, hr = torch.rand(1, frames, 3, size, size), torch.rand(1, frames, 3, 4 * size, 4 * size)
         channels, height, width = backbone.capabilities.latent_shape(4 * size, 4 * size)
         z, t = torch.rand(1, channels, frames, height, width), torch.zeros(1)
         low_res = lr if backbone.capabilities.unet.needs_low_res else None
         level = torch.zeros(1, dtype=torch.long)
-        clean = lr if backbone.capabilities.vae.needs_low_res else None
-
-        def condition() -> torch.Tensor:
-            with torch.no_grad():
-                features = encoder(lr)
-            return adapter(features)
-
-        def train() -> None:
-            with torch.no_grad():
-                backbone.encode(hr)
-            backbone.denoise(z, t, condition(), low_res, level).sum().backward()
-
+        # each pass is made once: on the meta device it costs as much as Python's overhead
+        reached = [0]
         with torch.no_grad():
-            tokens = condition()
-            step = counted(lambda: backbone.denoise(z, t, tokens, low_res, level))
-            around = counted(condition) + counted(lambda: backbone.decode(z, clean))
-        return Cost(counted(train), steps * step + around)
+            backbone.encode(hr)
+            reached.append(counter.get_total_flops())
+            features = encoder(lr)
+        tokens = adapter(features)
+        reached.append(counter.get_total_flops())
+        prediction = backbone.denoise(z, t, tokens, low_res, level)
+        reached.append(counter.get_total_flops())
+        prediction.sum().backward()
+        reached.append(counter.get_total_flops())
+        with torch.no_grad():
+            backbone.decode(z, lr if backbone.capabilities.vae.needs_low_res else None)
+        reached.append(counter.get_total_flops())
+    _, condition, step, _, decode = (after - before for before, after in pairwise(reached))
+    return Cost(training=reached[4], clip=condition + steps * step + decode)
 
 
 def info(path: Path, size: int = 80, frames: int = 8, steps: int = 30) -> str:
