@@ -10,7 +10,9 @@ from torch.utils.data import Dataset
 
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import Clip, VideoInfo
-from vsr_adapter.video.io import VIDEO_SUFFIXES, find_videos, probe, read_frames
+from vsr_adapter.video.find import VIDEO_SUFFIXES, find_videos
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.resize import bicubic_downscale
 
 
