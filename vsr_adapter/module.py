@@ -11,13 +11,13 @@ from torch.nn import ModuleDict
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torchmetrics import MeanMetric
+from tqdm import tqdm
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
 from vsr_adapter.metrics import psnr, ssim
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.run import run_unit
-from vsr_adapter.predict.units import Unit
 from vsr_adapter.seeds import NoiseField
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
@@ -105,13 +105,23 @@ class AdapterModule(LightningModule):
         metric.update(value, clips)
         self.log(name, metric, batch_size=clips, **settings)
 
-    def predict_step(self, unit: Unit, batch_idx: int) -> None:
-        """Upscales one video to its target; failures go to the journal, so that the others are still done."""
-        run_unit(self.model, unit, position=self.trainer.local_rank)
+    def on_predict_start(self) -> None:
+        """One progress bar for each process, in frames of its share."""
+        data: Any = self.trainer.datamodule
+        self.bar = tqdm(
+            total=data.frames_to_do, unit="frame", position=self.trainer.local_rank, mininterval=1,
+            disable=data.predict.quiet,
+        )  # fmt: skip
+
+    def predict_step(self, number: Tensor, batch_idx: int) -> None:
+        """Upscales the segment of that number; failures go to the journal, so that the others are still done."""
+        units = self.trainer.datamodule.plan.units
+        if int(number) < len(units):
+            run_unit(self.model, units[int(number)], self.bar.update)
 
     def on_predict_end(self) -> None:
-        """Waits for the other processes, so that the summary knows of their units."""
-        self.trainer.strategy.barrier()
+        """No barrier: what the others did is in the journal, and a dead one would never come to it."""
+        self.bar.close()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The adapter's alone: checkpoints are some MB."""
