@@ -1,6 +1,7 @@
 """Finding videos and folders of frames."""
 
 import re
+import warnings
 from pathlib import Path
 
 from vsr_adapter.errors import UserError
