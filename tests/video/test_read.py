@@ -204,3 +204,18 @@ def test_frames_of_changing_size_are_refused(tmp_path):
 def test_more_frames_than_there_are_cannot_be_asked_for(video):
     with pytest.raises(UserError, match="frames 25 to 35 asked for, it has 30"):
         list(read_frames(video, 25, 10))
+
+
+def test_decoding_times_that_pose_as_presentation_times_are_not_believed(tmp_path):
+    """As in opencv-doc's box.mp4: B-frames, and every packet's presentation time is its decoding time."""
+    true = write_video(tmp_path / "true.mp4", cut(0, 24))
+    path = tmp_path / "posing.mp4"
+    with av.open(str(true)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(packet for packet in source.demux(video=0) if packet.size):
+            packet.stream, packet.pts, packet.dts = stream, number * packet.duration, number * packet.duration
+            target.mux_one(packet)
+    assert probe(path).frames == 24
+    for ours, expected in zip(read_frames(path), read_frames(true), strict=True):
+        assert np.array_equal(ours, expected)
+    assert np.array_equal(next(read_frames(path, 17, 1)), list(read_frames(true))[17])

@@ -220,12 +220,13 @@ class Encoder:
     def __init__(self, path: Path, width: int, height: int, rate: Fraction, encoding: Encoding, look: Look):
         codec = CODECS[encoding.codec]
         self.look, self.name, self.frames = look, format_name(look), 0
+        self.stored = {"gbrp": "bgr0", "gbrap": "bgra"}.get(self.name, self.name)  # FFV1 has packed 8-bit RGB only
         rate = rate if 1 <= rate <= 500 else Fraction(25)  # what encoders take, whatever a container says
         self.rate = rate.limit_denominator(1001)
         self.container = av.open(f"file:{path}", "w", format=MUXERS[codec.container])
         self.stream = self.container.add_stream(codec.encoder, rate=self.rate, options=encoding.options())
         context = self.stream.codec_context
-        context.width, context.height, context.pix_fmt = width, height, self.encoded_as
+        context.width, context.height, context.pix_fmt = width, height, self.stored
         context.time_base, context.thread_count = 1 / self.rate, encoding.threads
         context.sample_aspect_ratio = look.aspect
         context.color_primaries, context.color_trc = look.primaries, look.transfer
@@ -235,17 +236,12 @@ class Encoder:
         if encoding.codec == "prores":
             context.options = {"profile": "4444" if look.alpha else "hq"}
 
-    @property
-    def encoded_as(self) -> str:
-        """FFV1 has packed 8-bit RGB only."""
-        return {"gbrp": "bgr0", "gbrap": "bgra"}.get(self.name, self.name)
-
     def write(self, frame: Frame) -> None:
         """Encodes one frame."""
         height, width = frame.rgb.shape[:2]
         video = video_frame(codes_of(frame, self.look), self.name, width, height)
-        if self.encoded_as != self.name:
-            video = video.reformat(format=self.encoded_as)
+        if self.stored != self.name:
+            video = video.reformat(format=self.stored)
         video.pts, video.time_base = self.frames, 1 / self.rate
         # some encoders look at the frame, not at their context
         video.color_primaries, video.color_trc = self.look.primaries, self.look.transfer

@@ -18,6 +18,7 @@ from vsr_adapter.video.images import read_pixels
 
 FOLDER_RATE = Fraction(25)  # folders of frames do not say theirs
 FULL = 2  # AVColorRange
+LOOKED_AT = 12  # frames that tell whether times are in order: more than any encoder reorders by default
 # first bytes of files that name other files, which would then be read in the user's name
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0")
 
@@ -131,9 +132,9 @@ def file_index(path: Path, mtime_ns: int, size: int) -> Index:
         guessed = container.format.name == "avi" and stream.codec_context.has_b_frames
     if not packets or not width:
         raise UserError(f"{path}: holds no video frame; check that it was written to its end")
-    look = first_look(path)
-    if guessed or None in times or len(set(times)) < len(times):
-        # packets without presentation times may hold several frames or none
+    look, ordered = first_look(path)
+    if guessed or not ordered or None in times or len(set(times)) < len(times):
+        # packets without presentation times of their own may hold several frames or none
         with open_video(path) as (container, stream):
             count = sum(1 for _ in container.decode(stream))
         info = VideoInfo(path, count, width, height, rate)
@@ -141,17 +142,24 @@ def file_index(path: Path, mtime_ns: int, size: int) -> Index:
     return Index(VideoInfo(path, len(times), width, height, rate), tuple(sorted(times)), base, True, look, number)
 
 
-def first_look(path: Path) -> Look:
-    """How the first frame that can be decoded is stored."""
+def first_look(path: Path) -> tuple[Look, bool]:
+    """How the first frame that can be decoded is stored, and whether the first ones come in the order of their times.
+
+    Some old muxers wrote decoding times as presentation times: then frames can only be counted.
+    """
+    frames: list[av.VideoFrame] = []
     with open_video(path) as (container, stream):
         for packet in container.demux(stream):
             try:
-                frames = packet.decode()
+                frames += packet.decode()
             except av.error.InvalidDataError:
                 continue
-            if frames:
-                return look_of(frames[0], Fraction(stream.sample_aspect_ratio or 1))
-    raise UserError(f"{path}: no frame can be decoded; it may be damaged, copy it again")
+            if len(frames) >= LOOKED_AT:
+                break
+        if not frames:
+            raise UserError(f"{path}: no frame can be decoded; it may be damaged, copy it again")
+        times = [frame.pts for frame in frames if frame.pts is not None]
+        return look_of(frames[0], Fraction(stream.sample_aspect_ratio or 1)), times == sorted(times)
 
 
 def look_of(frame: av.VideoFrame, aspect: Fraction) -> Look:
