@@ -11,7 +11,7 @@ import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
-from vsr_adapter.metrics import psnr, ssim
+from vsr_adapter.metrics import PSNR, SSIM
 from vsr_adapter.video.io import read_frames
 from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 from vsr_adapter.video.write import open_writer
@@ -44,7 +44,7 @@ def demo(output: Path) -> int:
     ours = video(list(read_frames(output / "upscaled" / "sample_lr.mp4")))
     bicubic = bicubic_upscale(lr)
     for name, clip in [("bicubic", bicubic), ("ours", ours)]:
-        print(f"{name:8} PSNR {psnr(clip, truth).item():.2f} dB, SSIM {ssim(clip, truth).item():.4f}")
+        print(f"{name:8} PSNR {PSNR()(clip, truth).item():.2f} dB, SSIM {SSIM()(clip, truth).item():.4f}")
     pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
     strip = np.hstack([images(clip)[FRAMES // 2] for clip in (pixels, bicubic, ours, truth)])
     cv2.imwrite(str(output / "strip.png"), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))

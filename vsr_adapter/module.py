@@ -14,7 +14,7 @@ from torchmetrics import MeanMetric
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
-from vsr_adapter.metrics import psnr, ssim
+from vsr_adapter.metrics import PSNR, SSIM, ClipMetric
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.run import run_unit
 from vsr_adapter.predict.units import Unit
@@ -22,6 +22,8 @@ from vsr_adapter.seeds import NoiseField
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
 
+METRICS = {"psnr": PSNR, "ssim": SSIM}
+OUTPUTS = ("", "_bicubic")  # endings of the names under which the output and bicubic are logged
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
 
@@ -41,8 +43,8 @@ class AdapterModule(LightningModule):
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.model = VSRModel(**kwargs)
-        names = ["val/loss", *(f"test/{name}{of}" for of in ("", "_bicubic") for name in ("psnr", "ssim"))]
-        self.means = ModuleDict({name: MeanMetric() for name in names})
+        self.val_loss = MeanMetric()
+        self.scores = ModuleDict({f"{name}{of}": kind() for of in OUTPUTS for name, kind in METRICS.items()})
 
     def configure_model(self) -> None:
         """Reads the frozen weights, once."""
@@ -80,7 +82,10 @@ class AdapterModule(LightningModule):
     def validation_step(self, clip: Clip, batch_idx: int) -> None:
         """Eq. 3.4 with times and noise fixed per clip, so that epochs compare."""
         loss = self.model.loss(clip, ("val",)).mean()
-        self.log_mean("val/loss", loss, clip.batch_size, prog_bar=True)
+        # a float with `sync_dist` is wrong where processes have different numbers of clips: Lightning 2.6 divides by
+        # the mean number, cut to a whole one (3 clips on two processes gave 1.5 times the mean)
+        self.val_loss.update(loss, clip.batch_size)
+        self.log("val/loss", self.val_loss, prog_bar=True, batch_size=clip.batch_size)
 
     def sample(self, clip: Clip) -> Tensor:
         """Upscales clips; the noise is named by (seed, clip)."""
@@ -90,20 +95,12 @@ class AdapterModule(LightningModule):
     def test_step(self, clip: Clip, batch_idx: int) -> None:
         """PSNR and SSIM of the output and of bicubic."""
         bicubic = bicubic_upscale(clip.lr, self.model.scale)
-        for suffix, video in [("", self.sample(clip)), ("_bicubic", bicubic)]:
-            self.log_mean(f"test/psnr{suffix}", psnr(video, clip.hr), clip.batch_size)
-            self.log_mean(f"test/ssim{suffix}", ssim(video, clip.hr), clip.batch_size)
-
-    def log_mean(self, name: str, value: Tensor, clips: int, **settings: Any) -> None:
-        """Logs the mean over the clips of all processes.
-
-        A float with ``sync_dist`` is wrong where processes have different numbers of clips: Lightning 2.6 divides by
-        the mean number, cut to a whole one (3 clips on two processes gave 1.5 times the mean).
-        """
-        metric = self.means[name]
-        assert isinstance(metric, MeanMetric)
-        metric.update(value, clips)
-        self.log(name, metric, batch_size=clips, **settings)
+        for of, video in zip(OUTPUTS, (self.sample(clip), bicubic), strict=True):
+            for name in METRICS:
+                score = self.scores[f"{name}{of}"]
+                assert isinstance(score, ClipMetric)
+                score.update(video, clip.hr)
+                self.log(f"test/{name}{of}", score, batch_size=clip.batch_size)
 
     def predict_step(self, unit: Unit, batch_idx: int) -> None:
         """Upscales one video to its target; failures go to the journal, so that the others are still done."""
