@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vsr_adapter.data.degradations import Bicubic, Degradation
+from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import Clip, VideoInfo
 from vsr_adapter.video.io import VIDEO_SUFFIXES, find_videos, probe, read_frames
-from vsr_adapter.video.resize import bicubic_downscale
 
 
 class Item(NamedTuple):
@@ -55,12 +56,14 @@ class ClipDataset(Dataset[Clip]):
 
     Args:
         root: videos, folders of frames, or folders of either.
-        lr_root: low-resolution twins of the same names; None makes LR by MATLAB-exact bicubic from the HR crop.
+        lr_root: low-resolution twins of the same names; None makes LR from the HR crop.
         frames: of a clip.
         size: side of the square HR crop, in pixels.
         scale: HR pixels per LR pixel.
         stride: frames from the start of one clip to that of the next; None puts them end to end.
         limit: clips of a video, spread evenly over it; None takes all.
+        degradation: makes LR where there are no twins; None takes MATLAB-exact bicubic.
+        seed: of the degradation's random numbers, with the clip's name and the epoch.
 
     Raises:
         UserError: nothing found; a video too short or too small; an LR twin that is missing, or whose frame
@@ -76,6 +79,8 @@ class ClipDataset(Dataset[Clip]):
         scale: int = 4,
         stride: int | None = None,
         limit: int | None = None,
+        degradation: Degradation | None = None,
+        seed: int = 0,
     ):
         if size % scale:
             raise UserError(
@@ -85,6 +90,7 @@ class ClipDataset(Dataset[Clip]):
             if value is not None and value < 1:
                 raise UserError(f"{what} {value}: must be at least 1; pass a positive number")
         self.frames, self.size, self.scale = frames, size, scale
+        self.degradation, self.seed = degradation or Bicubic(), seed
         twins = {} if lr_root is None else videos_by_name(lr_root)
         self.items: list[Item] = []
         for name, path in videos_by_name(root).items():
@@ -135,7 +141,8 @@ class ClipDataset(Dataset[Clip]):
         left = (item.hr.width - self.size) // 2 // self.scale * self.scale
         hr = self.read(item.hr.path, item.start, top, left, self.size)
         if item.lr is None:
-            lr = bicubic_downscale(hr, self.scale)
+            epoch = number.epoch if isinstance(number, EpochIndex) else 0
+            lr = self.degradation(hr, self.scale, (self.seed, item.name, epoch))
         else:
             scale = self.scale
             lr = self.read(item.lr, item.start, top // scale, left // scale, self.size // scale)

@@ -9,6 +9,7 @@ from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
 from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.errors import UserError
 from vsr_adapter.predict.journal import forget
@@ -27,7 +28,7 @@ class ClipDataModule(LightningDataModule):
         train: training videos, high resolution.
         val: validation videos.
         test: test videos.
-        train_lr: low-resolution twins of ``train``; None makes them by MATLAB-exact bicubic.
+        train_lr: low-resolution twins of ``train``; None makes them by ``degradation``.
         val_lr: of ``val``.
         test_lr: of ``test``.
         frames: of a clip.
@@ -38,7 +39,8 @@ class ClipDataModule(LightningDataModule):
         eval_clips: validation and test clips of a video, at most, spread evenly; None takes all.
         batch_size: clips of a step, in each process.
         num_workers: processes that decode, for each process that trains.
-        seed: of the order of training clips.
+        seed: of the order of training clips, and of the degradation.
+        degradation: makes LR where no twins are given, anew in each epoch of training; None takes MATLAB-exact bicubic.
         input: videos to predict: files, folders of frames, or folders of either.
         output: folder for the predicted videos.
         output_format: ``mp4``, or ``png`` for folders of frames.
@@ -62,6 +64,7 @@ class ClipDataModule(LightningDataModule):
         batch_size: int = 1,
         num_workers: int = 2,
         seed: int = 0,
+        degradation: Degradation | None = None,
         input: list[Path] | None = None,
         output: Path | None = None,
         output_format: Literal["mp4", "png"] = "mp4",
@@ -69,7 +72,13 @@ class ClipDataModule(LightningDataModule):
     ):
         super().__init__()
         self.roots = {"train": (train, train_lr), "val": (val, val_lr), "test": (test, test_lr)}
-        self.clip: dict[str, int] = {"frames": frames, "size": size, "scale": scale}
+        self.clip: dict[str, Any] = {
+            "frames": frames,
+            "size": size,
+            "scale": scale,
+            "degradation": degradation,
+            "seed": seed,
+        }
         self.train_stride, self.train_clips, self.eval_clips = train_stride, train_clips, eval_clips
         self.seed = seed
         self.loading: dict[str, Any] = {
