@@ -35,6 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(info(find_config(options.config), options.size, options.frames, options.steps))
             return 0
+        if options.command == "data":
+            from vsr_adapter.data.check import check
+
+            report = check(options.folder, options.lr, options.split)
+            print("\n".join(report.lines))
+            return int(report.problems > 0)
         if options.command == "convert":
             from vsr_adapter.commands import convert
 

@@ -95,6 +95,12 @@ def build_parser() -> Parser:
     info.add_argument("--size", type=positive, default=80, help="side of the low-resolution frames, in pixels")
     info.add_argument("--frames", type=positive, default=8, help="of a clip")
     info.add_argument("--steps", type=positive, default=30, help="denoising steps of a clip")
+    data = commands.add_parser("data", help="look at data sets", allow_abbrev=False)
+    looks = data.add_subparsers(dest="look", required=True, metavar="COMMAND", parser_class=Parser)
+    check = looks.add_parser("check", help="what a folder holds, what is missing, where LR lies", allow_abbrev=False)
+    check.add_argument("folder", type=existing, help="a set as distributed, or any folder of clips")
+    check.add_argument("--lr", type=existing, metavar="FOLDER", help="low-resolution twins of any folder")
+    check.add_argument("--split", choices=["train", "val", "test"], default="test", help="of a set with several")
     convert = commands.add_parser("convert", help="write pickled weights as safetensors, once", allow_abbrev=False)
     convert.add_argument("source", type=existing, help="a .bin or .pt file, or the published folder")
     return parser

@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vsr_adapter.data.alignment import align
 from vsr_adapter.data.degradations import Bicubic, Degradation
+from vsr_adapter.data.frames import check_frames, check_image, check_twin
+from vsr_adapter.data.layouts import Pair, Split, find_pairs
 from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import Clip, VideoInfo
-from vsr_adapter.video.io import VIDEO_SUFFIXES, find_videos, probe, read_frames
+from vsr_adapter.video.io import frame_files, probe, read_frames
 
 
 class Item(NamedTuple):
@@ -31,43 +34,28 @@ class Item(NamedTuple):
     start: int
 
 
-def videos_by_name(root: Path) -> dict[str, Path]:
-    """Videos under ``root`` by their path in it, without the ending of files.
-
-    Raises:
-        UserError: none, or two of one name.
-    """
-    found: dict[str, Path] = {}
-    for path in find_videos(root):
-        inside = path.relative_to(root) if path != root else Path(path.name)
-        name = (
-            inside.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else inside
-        ).as_posix()
-        if name in found:
-            raise UserError(f"{path}: has the name of {found[name]}; clips are known by name, rename one")
-        found[name] = path
-    return found
-
-
 class ClipDataset(Dataset[Clip]):
     """Clips of ``frames`` frames, centre-cropped, with their low-resolution twins.
 
     Decoding seeks: a clip costs its own frames and the run-in from a keyframe.
 
     Args:
-        root: videos, folders of frames, or folders of either.
-        lr_root: low-resolution twins of the same names; None makes LR from the HR crop.
+        root: videos, folders of frames, folders of either, or a set as distributed (`layouts`).
+        lr_root: low-resolution twins of the same names; None takes those that a set ships, or else makes LR.
         frames: of a clip.
         size: side of the square HR crop, in pixels.
         scale: HR pixels per LR pixel.
         stride: frames from the start of one clip to that of the next; None puts them end to end.
         limit: clips of a video, spread evenly over it; None takes all.
-        degradation: makes LR where there are no twins; None takes MATLAB-exact bicubic.
+        degradation: makes LR of the crop, also of a set that ships twins; None makes it by MATLAB-exact bicubic, where
+            there are none.
         seed: of the degradation's random numbers, with the clip's name and the epoch.
+        split: which clips of a set that holds several splits.
+        origin: which of the twins that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
 
     Raises:
-        UserError: nothing found; a video too short or too small; an LR twin that is missing, or whose frame
-            count or size does not fit.
+        UserError: nothing found; a video too short or too small, or with gaps; an LR twin that is missing, or whose
+            frame count, frame names or size do not fit.
     """
 
     def __init__(
@@ -81,6 +69,8 @@ class ClipDataset(Dataset[Clip]):
         limit: int | None = None,
         degradation: Degradation | None = None,
         seed: int = 0,
+        split: Split = "test",
+        origin: str | None = None,
     ):
         if size % scale:
             raise UserError(
@@ -91,18 +81,21 @@ class ClipDataset(Dataset[Clip]):
                 raise UserError(f"{what} {value}: must be at least 1; pass a positive number")
         self.frames, self.size, self.scale = frames, size, scale
         self.degradation, self.seed = degradation or Bicubic(), seed
-        twins = {} if lr_root is None else videos_by_name(lr_root)
         self.items: list[Item] = []
-        for name, path in videos_by_name(root).items():
-            info = self.checked(probe(path))
-            twin = None if lr_root is None else self.checked_twin(name, info, twins, lr_root)
+        if degradation is not None and origin is None and lr_root is None:
+            origin = "made"
+        for pair in find_pairs(root, lr_root, split, origin):
+            info = self.checked(probe(pair.hr))
+            twin = self.checked_twin(pair, info)
             starts = list(range(0, info.frames - frames + 1, stride or frames))
             if limit is not None and len(starts) > limit:
                 starts = [starts[i * len(starts) // limit] for i in range(limit)]
-            self.items += [Item(f"{name}/{start:08d}", info, twin, start) for start in starts]
+            self.items += [Item(f"{pair.name}/{start:08d}", info, twin, start) for start in starts]
 
     def checked(self, info: VideoInfo) -> VideoInfo:
-        """Refuses videos that hold no clip."""
+        """Refuses videos that hold no clip, and folders with gaps."""
+        if info.path.is_dir():
+            check_frames(info.path)
         if info.frames < self.frames:
             raise UserError(
                 f"{info.path}: {info.frames} frames, a clip has {self.frames}; remove it, "
@@ -116,19 +109,26 @@ class ClipDataset(Dataset[Clip]):
             )
         return info
 
-    def checked_twin(self, name: str, hr: VideoInfo, twins: dict[str, Path], lr_root: Path) -> Path:
+    def checked_twin(self, pair: Pair, hr: VideoInfo) -> Path | None:
         """Refuses low-resolution twins that do not fit."""
-        if name not in twins:
-            raise UserError(f"{lr_root}: holds no {name}, the LR twin of {hr.path}; add it, or leave out the LR folder")
-        lr = probe(twins[name])
-        if (lr.width * self.scale, lr.height * self.scale) != (hr.width, hr.height):
-            raise UserError(
-                f"{lr.path}: {lr.width}x{lr.height}, HR is {hr.width}x{hr.height}: sizes must differ by x{self.scale}; "
-                "pair it with the right HR, or set --data.scale"
-            )
-        if lr.frames != hr.frames:
-            raise UserError(f"{lr.path}: {lr.frames} frames, HR has {hr.frames}: must be equal; export both again")
-        return lr.path
+        if pair.lr is not None:
+            check_twin(probe(pair.lr), hr, self.scale)
+        return pair.lr
+
+    def check_alignment(self) -> None:
+        """Refuses twins that lie elsewhere than HR: a network scores many dB less on them, and nothing says why.
+
+        Raises:
+            UserError: the first of them.
+        """
+        for item in {item.lr: item for item in self.items if item.lr is not None}.values():
+            clip = self[self.items.index(item)]
+            place = align(clip.lr[0], clip.hr[0], self.scale)
+            if not place.centred:
+                raise UserError(
+                    f"{item.lr}: fits {place.gain:.1f} dB better ({place.dx:g}, {place.dy:g}) HR pixels from where it "
+                    f"should lie on {item.hr.path}; take another LR, or pass --data.shifted_lr true to score it so"
+                )
 
     def __len__(self) -> int:
         return len(self.items)
@@ -150,5 +150,8 @@ class ClipDataset(Dataset[Clip]):
 
     def read(self, path: Path, start: int, top: int, left: int, size: int) -> Tensor:
         """A cropped clip in [0, 1], shape (T, 3, size, size)."""
+        if path.is_dir():
+            for file in frame_files(path)[start : start + self.frames]:
+                check_image(file)
         crops = [frame[top : top + size, left : left + size] for frame in read_frames(path, start, self.frames)]
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous() / 255
