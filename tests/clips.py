@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from vsr_adapter import assets
-from vsr_adapter.video.io import read_frames
+from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.write import FrameWriter
 
 SAMPLE = Path(assets.__file__).parent / "sample.mp4"

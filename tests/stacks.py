@@ -9,6 +9,7 @@ from vsr_adapter.backbones import Backbone
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.front import find_config
 from vsr_adapter.model import VSRModel
+from vsr_adapter.tiles import Tiling
 
 CONFIGS = find_config("tiny.yaml").parent
 TINY_BACKBONES = sorted(path.stem for path in (CONFIGS / "backbone").glob("tiny_*.yaml"))
@@ -26,4 +27,4 @@ def backbone(name: str = "tiny_ali_kl", path: Path | None = None) -> Backbone:
 def model(name: str = "tiny_ali_kl", **settings) -> VSRModel:
     """A whole tiny stack, loaded; the adapter is random by seed 0."""
     torch.manual_seed(0)
-    return VSRModel(backbone(name), FrozenViT("test_vit"), **settings).load()
+    return VSRModel(backbone(name), FrozenViT("test_vit"), **{"tiles": Tiling(16, 4), **settings}).load()

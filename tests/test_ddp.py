@@ -11,7 +11,7 @@ import torch
 
 from tests.clips import cut, real_clips, write_folder
 from vsr_adapter.cli import main
-from vsr_adapter.video.io import read_frames
+from vsr_adapter.video.read import read_frames
 
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.accelerator=cpu"]
 

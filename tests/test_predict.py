@@ -9,7 +9,8 @@ from tests.clips import cut, write_folder, write_video
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
 from vsr_adapter.predict.units import plan_units
-from vsr_adapter.video.io import probe, read_frames
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 
 
 def predict(*arguments) -> int:

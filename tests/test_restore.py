@@ -7,6 +7,7 @@ from tests.stacks import CONFIGS, TINY_BACKBONES, model
 from vsr_adapter import Restorer
 from vsr_adapter.errors import UserError
 from vsr_adapter.restore import restore
+from vsr_adapter.tiles import Tiling
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_downscale
 
@@ -25,7 +26,7 @@ class Nearest(torch.nn.Module):
     def __init__(self, stack):
         super().__init__()
         self.window, self.overlap, self.scale, self.seed = stack.window, stack.overlap, stack.scale, 0
-        self.lr_multiple, self.backbone = stack.lr_multiple, stack.backbone
+        self.lr_multiple, self.backbone, self.tiles = stack.lr_multiple, stack.backbone, Tiling(8, 4)
 
     def sample(self, lr, fields):
         assert lr.shape[1] == self.window == len(fields[0].frames)

@@ -12,7 +12,7 @@ import torch
 from vsr_adapter import assets
 from vsr_adapter.cli import main
 from vsr_adapter.metrics import PSNR, SSIM
-from vsr_adapter.video.io import read_frames
+from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 from vsr_adapter.video.write import open_writer
 

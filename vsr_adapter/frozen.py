@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal, Self
+from contextlib import contextmanager, nullcontext
+from typing import Any, Literal, Self
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from vsr_adapter.errors import UserError
 
@@ -55,15 +57,52 @@ def random_weights(seed: int) -> Iterator[None]:
         yield
 
 
+class InFloat32(TorchFunctionMode):
+    """Computes convolutions, products, attention and norms of half-precision tensors in float32, on the CPU.
+
+    Without AVX-512, torch has only plain loops for them: a full-width step did not end in half an hour. Weights stay
+    at their precision; each is converted for its own call.
+    """
+
+    heavy = frozenset([
+        F.linear, torch.conv1d, torch.conv2d, torch.conv3d, F.conv2d, F.conv3d, F.scaled_dot_product_attention,
+        F.group_norm, F.layer_norm, torch.matmul, torch.bmm, torch.baddbmm,
+    ])  # fmt: skip
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Converts there and back."""
+        kwargs = kwargs or {}
+        if function not in self.heavy or not args or args[0].dtype not in (torch.bfloat16, torch.float16):
+            return function(*args, **kwargs)
+        wide = [x.float() if isinstance(x, Tensor) else x for x in args]
+        more = {name: x.float() if isinstance(x, Tensor) else x for name, x in kwargs.items()}
+        return function(*wide, **more).to(args[0].dtype)
+
+
+def lacks_kernels(part: nn.Module) -> bool:
+    """Whether the part's weights are of a precision that this CPU has no fast kernels for."""
+    weight = next(part.parameters(), None)
+    if weight is None or weight.device.type != "cpu":
+        return False
+    fast = {
+        torch.bfloat16: torch.ops.mkldnn._is_mkldnn_bf16_supported,
+        torch.float16: torch.ops.mkldnn._is_mkldnn_fp16_supported,
+    }.get(weight.dtype)
+    return fast is not None and not fast()
+
+
 @contextmanager
-def kernels() -> Iterator[None]:
-    """Says in one line that a device cannot compute at a precision: old CPUs and old torch lack float16 kernels.
+def kernels(part: nn.Module) -> Iterator[None]:
+    """Where a part computes: by kernels that its device has for its precision.
 
     Raises:
-        UserError: torch has no kernel.
+        UserError: torch has none at all: old CPUs and old releases lack float16 ones.
     """
     try:
-        yield
+        with InFloat32() if lacks_kernels(part) else nullcontext():
+            yield
     except RuntimeError as error:
         if "not implemented for '" not in str(error):
             raise

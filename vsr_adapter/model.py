@@ -1,5 +1,6 @@
 """Backbone + encoder + adapter: condition, loss and sample."""
 
+from fractions import Fraction
 from math import gcd
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -17,6 +18,7 @@ from vsr_adapter.diffusion import (
     ForwardProcess,
     GaussianStart,
     GuidedDenoiser,
+    JointDenoiser,
     Sampler,
     Start,
     TimeSteps,
@@ -25,8 +27,11 @@ from vsr_adapter.diffusion import (
 )
 from vsr_adapter.errors import UserError
 from vsr_adapter.seeds import NoiseField, generator
+from vsr_adapter.tiles import Tiling
 from vsr_adapter.types import Clip, Condition
-from vsr_adapter.video.plan import check_window
+from vsr_adapter.video.plan import Window, blend_tiles, check_window
+
+DEFAULT_TILES = Tiling()
 
 
 class VSRModel(nn.Module):
@@ -48,6 +53,7 @@ class VSRModel(nn.Module):
         scale: upscaling factor.
         window: frames that are sampled together by predict; the adapter's where None.
         overlap: frames that neighbouring windows share, and over which they are blended.
+        tiles: how predict cuts frames.
         seed: of all noise.
     """
 
@@ -68,6 +74,7 @@ class VSRModel(nn.Module):
         scale: int = 4,
         window: int | None = None,
         overlap: int = 2,
+        tiles: Tiling = DEFAULT_TILES,
         seed: int = 0,
     ):
         super().__init__()
@@ -85,6 +92,7 @@ class VSRModel(nn.Module):
         self.scale, self.seed = scale, seed
         self.window, self.overlap = window or self.adapter.frames, overlap
         check_window(self.window, overlap)
+        self.tiles = tiles
         self.process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
         grid = self.sampler.schedule(unet.scheduler_config).timesteps
         self.grid = self.process.index(grid)
@@ -182,6 +190,24 @@ class VSRModel(nn.Module):
         negative = self.get_buffer("negative_tokens").expand(condition.lr.shape[0], -1, -1)
         return GuidedDenoiser(conditioned, conditioned._replace(tokens=negative), guidance_scale)
 
+    def begin(self, lr: Tensor, fields: list[NoiseField]) -> tuple[Denoiser, Tensor, Any, Tensor]:
+        """All that stands before the first step.
+
+        Returns:
+            The denoiser of these clips, their first latents, a scheduler and the times left to denoise.
+        """
+        low_res_noise = noise(fields, lr, "low_res", tuple(lr.shape[2:])).transpose(1, 2)
+        denoise = self.denoiser(self.condition(lr), low_res_noise, self.guidance_scale)
+        scheduler = self.sampler.schedule(self.backbone.capabilities.unet.scheduler_config)
+        z, timesteps = self.start(
+            self.backbone, lr, self.scale, scheduler, lambda shape: noise(fields, lr, "start", shape)
+        )
+        return denoise, z, scheduler, timesteps
+
+    def decode(self, z_0: Tensor, lr: Tensor) -> Tensor:
+        """Video of latents and, for VAEs that take it, the clean low-resolution clip."""
+        return self.backbone.decode(z_0.to(lr), lr if self.backbone.capabilities.vae.needs_low_res else None)
+
     @torch.no_grad()
     def sample(self, lr: Tensor, fields: list[NoiseField]) -> Tensor:
         """Upscales clips.
@@ -194,18 +220,45 @@ class VSRModel(nn.Module):
         Returns:
             Video in [0, 1], shape (B, T, 3, h * scale, w * scale).
         """
-
-        def noise(kind: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-            frames = [field(kind, shape, step).transpose(0, 1) for field in fields]
-            return torch.stack(frames).to(lr)
-
-        low_res_noise = noise("low_res", tuple(lr.shape[2:])).transpose(1, 2)
-        denoise = self.denoiser(self.condition(lr), low_res_noise, self.guidance_scale)
-        scheduler = self.sampler.schedule(self.backbone.capabilities.unet.scheduler_config)
-        z, timesteps = self.start(self.backbone, lr, self.scale, scheduler, lambda shape: noise("start", shape))
+        denoise, z, scheduler, timesteps = self.begin(lr, fields)
         shape = (z.shape[1], *z.shape[3:])
-        z_0 = self.sampler.run(denoise, z, scheduler, timesteps, lambda i: noise("step", shape, i))
-        return self.backbone.decode(z_0.to(lr), lr if self.backbone.capabilities.vae.needs_low_res else None)
+        z_0 = self.sampler.run(denoise, z, scheduler, timesteps, lambda i: noise(fields, lr, "step", shape, i))
+        return self.decode(z_0, lr)
+
+    @torch.no_grad()
+    def sample_jointly(
+        self, tiles: list[Tensor], fields: list[NoiseField], rows: list[Window], columns: list[Window]
+    ) -> Tensor:
+        """Upscales a clip whose tiles agree after every step: their predictions are blended in latent space.
+
+        Args:
+            tiles: row by row, each in [0, 1], shape (1, T, 3, h, w).
+            fields: noise of each tile.
+            rows: of the plan, in low-resolution pixels.
+            columns: likewise.
+
+        Returns:
+            Video in [0, 1], shape (1, T, 3, H * scale, W * scale).
+        """
+        cells = Fraction(self.scale, self.backbone.capabilities.vae.spatial_factor)
+        begun = [self.begin(tile, [field]) for tile, field in zip(tiles, fields, strict=True)]
+        _, _, scheduler, timesteps = begun[0]
+        # of equal noise, blending leaves the noise as it is
+        z = blend_tiles((one[1] for one in begun), rows, columns, cells)
+        denoise = JointDenoiser([one[0] for one in begun], rows, columns, cells)
+        shape = (z.shape[1], *begun[0][1].shape[3:])
+
+        def steps(i: int) -> Tensor:
+            each = (noise([field], tile, "step", shape, i) for field, tile in zip(fields, tiles, strict=True))
+            return blend_tiles(each, rows, columns, cells)
+
+        z_0 = self.sampler.run(denoise, z, scheduler, timesteps, steps)
+        places = ((row.times(cells), column.times(cells)) for row in rows for column in columns)
+        decoded = (
+            self.decode(z_0[..., y.start : y.stop, x.start : x.stop], tile)
+            for (y, x), tile in zip(places, tiles, strict=True)
+        )
+        return blend_tiles(decoded, rows, columns, self.scale)
 
     def made_of(self) -> dict[str, Any]:
         """What an exported adapter says of the stack that made it."""
@@ -219,3 +272,8 @@ class VSRModel(nn.Module):
             "scale": self.scale,
             "seed": self.seed,
         }
+
+
+def noise(fields: list[NoiseField], like: Tensor, kind: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
+    """Noise of each clip for one frame's shape (C, h, w): (B, C, T, h, w), on the device of ``like``."""
+    return torch.stack([field(kind, shape, step).transpose(0, 1) for field in fields]).to(like)

@@ -5,21 +5,20 @@ from itertools import chain
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
 from vsr_adapter.model import VSRModel
-from vsr_adapter.seeds import NoiseField
-from vsr_adapter.video.plan import Window, blend, stream_windows
+from vsr_adapter.tiles import TilePlan, cut_tiles, padded, plan_tiles, upscaled
+from vsr_adapter.video.plan import Window, blend, stream_windows, windows_of
 
 
 def restore(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Upscales a stream of frames.
 
-    Frames are read, denoised in windows of ``model.window`` frames that overlap by ``model.overlap``, decoded,
-    blended over the overlaps and yielded as soon as no later window can change them. The noise of a frame
-    depends on (seed, frame) alone, so that overlapping windows start from the same noise.
+    Frames are read, denoised in windows of ``model.window`` frames that overlap by ``model.overlap`` and in tiles,
+    decoded, blended over the overlaps and yielded as soon as no later window can change them. Noise depends on (seed,
+    frame, place) alone, so that overlapping windows and tiles start from the same noise.
 
     Args:
         model: with its weights loaded.
@@ -36,10 +35,33 @@ def restore(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarra
     if first is None:
         return
     windows = stream_windows(chain([first], stream), model.window, model.overlap)
-    parts = ((window, upscale_window(model, block, window)) for window, block in windows)
-    for stretch in blend(parts):
+    for stretch in blend((window, upscale_window(model, block, window)) for window, block in windows):
         for frame in stretch:
             yield to_frame(frame, first.dtype)
+
+
+def restore_stretch(
+    model: VSRModel, frames: Iterable[np.ndarray], windows: list[Window], begin: int, end: int
+) -> Iterator[np.ndarray]:
+    """Upscales a stretch of a video whose windows are planned.
+
+    Args:
+        model: with its weights loaded.
+        frames: from the start of the first window on, as for `restore`.
+        windows: all that touch the stretch.
+        begin: number of the first frame wanted.
+        end: number after the last.
+
+    Yields:
+        Frames ``begin`` to ``end``, the same whatever stretches the video is cut into.
+    """
+    parts = ((window, upscale_window(model, block, window)) for window, block in windows_of(checked(frames), windows))
+    number = windows[0].start
+    for stretch in blend(parts):
+        for frame in stretch:
+            if begin <= number < end:
+                yield to_frame(frame, np.dtype(np.float32))
+            number += 1
 
 
 def checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -64,9 +86,9 @@ def checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window) -> Tensor:
-    """One window, upscaled.
+    """One window, upscaled in tiles.
 
-    Short windows and sizes that the backbone cannot take are padded by replication, and cropped back.
+    Short windows and sizes that the tiles do not fill are padded by replication, and cropped back.
 
     Args:
         model: with its weights loaded.
@@ -77,14 +99,21 @@ def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window) -> 
         Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
     """
     height, width = block[0].shape[:2]
-    multiple = model.lr_multiple
-    pad = [0, -width % multiple, 0, -height % multiple, 0, max(model.window - len(block), 0)]
-    video = torch.from_numpy(np.stack(block)).to(model.backbone.device).permute(3, 0, 1, 2)  # (3, T, h, w)
-    video = video / 255 if video.dtype == torch.uint8 else video.float()
-    padded = F.pad(video[None], pad, mode="replicate").transpose(1, 2)
-    noise = NoiseField((model.seed, "predict"), range(window.start, window.start + padded.shape[1]))
-    upscaled = model.sample(padded, [noise])[0]
-    return upscaled[: len(block), :, : height * model.scale, : width * model.scale].cpu()
+    plan = plan_tiles(height, width, model.tiles, model.lr_multiple)
+    video = torch.from_numpy(np.stack(block)).to(model.backbone.device).permute(0, 3, 1, 2)
+    video = padded(video / 255 if video.dtype == torch.uint8 else video.float(), model.window, plan.size)
+    key = (model.seed, "predict")
+    if model.tiles.mode == "joint" and len(plan.places) > 1:
+        result = jointly(model, video, plan, key, window.start)
+    else:
+        result = upscaled(video, plan, model.tiles.batch, model.sample, key, window.start, model.scale)
+    return result[: len(block), :, : height * model.scale, : width * model.scale]
+
+
+def jointly(model: VSRModel, video: Tensor, plan: TilePlan, key: tuple[object, ...], start: int) -> Tensor:
+    """A padded video (T, 3, H, W) by joint denoising, on the CPU."""
+    tiles, fields = zip(*cut_tiles(video, plan, key, start), strict=True)
+    return model.sample_jointly(list(tiles), list(fields), plan.rows, plan.columns)[0].cpu()
 
 
 def to_frame(frame: Tensor, dtype: np.dtype) -> np.ndarray:

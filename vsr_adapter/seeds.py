@@ -10,6 +10,8 @@ from hashlib import blake2b
 import torch
 from torch import Tensor
 
+BLOCK = 32  # side of the squares in which noise is drawn, in cells
+
 
 def generator(*key: object) -> torch.Generator:
     """A CPU generator that is a function of ``key`` alone (of its ``repr``, so use str, int and float)."""
@@ -18,30 +20,51 @@ def generator(*key: object) -> torch.Generator:
 
 
 class NoiseField:
-    """Gaussian noise as a function of (key, kind, step, frame).
+    """Gaussian noise as a function of (key, kind, step, frame, channel, y, x).
 
-    Windows that overlap in time see the same noise in the frames that they share.
+    Windows and tiles that overlap see the same noise in the frames and places that they share.
 
     Args:
         key: what names the video and the seed, for example ``(seed, "predict")``.
         frames: frame numbers of the window, in the video.
+        top: of the tile in the video, in low-resolution pixels.
+        left: likewise.
+        height: of the tile, in low-resolution pixels; None for a tile at the origin.
     """
 
-    def __init__(self, key: tuple[object, ...], frames: Sequence[int]):
-        self.key = key
-        self.frames = list(frames)
+    def __init__(
+        self, key: tuple[object, ...], frames: Sequence[int], top: int = 0, left: int = 0, height: int | None = None
+    ):
+        self.key, self.frames = key, list(frames)
+        self.top, self.left, self.height = top, left, height
 
     def __call__(self, kind: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
         """Standard normal noise.
 
         Args:
             kind: what it is for: ``start``, ``step``, ``low_res`` ...
-            shape: of one frame, (C, h, w).
+            shape: of one frame of the tile, (C, h, w), in a grid of its own: that of latents, or of pixels.
             step: number of the denoising step.
 
         Returns:
             Shape (T, C, h, w), float32, on the CPU.
         """
-        return torch.stack(
-            [torch.randn(shape, generator=generator(*self.key, kind, step, frame)) for frame in self.frames]
-        )
+        rows = shape[1] if self.height is None else self.height
+        assert self.top * shape[1] % rows == 0
+        assert self.left * shape[1] % rows == 0
+        top, left = self.top * shape[1] // rows, self.left * shape[1] // rows
+        return torch.stack([self.crop((kind, step, frame), shape, top, left) for frame in self.frames])
+
+    def crop(self, name: tuple[object, ...], shape: tuple[int, ...], top: int, left: int) -> Tensor:
+        """One frame: the squares that it touches, each drawn whole, cut to size."""
+        channels, height, width = shape
+        lines = [
+            torch.cat([self.square(name, channels, y, x) for x in range(left // BLOCK, -(-(left + width) // BLOCK))], 2)
+            for y in range(top // BLOCK, -(-(top + height) // BLOCK))
+        ]
+        y, x = top % BLOCK, left % BLOCK
+        return torch.cat(lines, 1)[:, y : y + height, x : x + width]
+
+    def square(self, name: tuple[object, ...], channels: int, y: int, x: int) -> Tensor:
+        """A square of noise, shape (C, BLOCK, BLOCK)."""
+        return torch.randn(channels, BLOCK, BLOCK, generator=generator(*self.key, *name, y, x))

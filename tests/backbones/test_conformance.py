@@ -10,6 +10,7 @@ import torch
 from tests.stacks import TINY_BACKBONES, backbone
 from vsr_adapter.backbones import Backbone, UNetPart
 from vsr_adapter.errors import UserError
+from vsr_adapter.frozen import InFloat32
 
 KEYS = Path(__file__).parents[1] / "data" / "keys"
 
@@ -223,3 +224,28 @@ def test_a_precision_without_kernels_is_one_line_with_the_remedy():
     loaded = Backbone(Cholesky(), backbone("tiny_ali_kl").vae).load()
     with pytest.raises(UserError, match=r"not implemented for 'Half': .* set precision: bfloat16 or float32"):
         loaded.denoise(torch.ones(1, 4, 1, 2, 2), torch.tensor(1), torch.ones(1, 1, 32))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("part", ["tiny_upscale_sft", "tiny_ali_kl"])
+def test_half_precision_weights_compute_on_any_cpu(part, precision):
+    """Whether the kernels are torch's, or float32's in their place."""
+    full = backbone(part)
+    half = backbone(part)
+    half.unet.precision = precision
+    z, t, tokens, low_res, level = inputs(full)
+    expected = denoise(full.load(), z, t, tokens, low_res, level)
+    got = denoise(half.load(), z, t, tokens, low_res, level)
+    assert {p.dtype for p in half.unet.parameters()} == {getattr(torch, precision)}
+    torch.testing.assert_close(got, expected, atol=0.15 * float(expected.std()), rtol=0)
+
+
+@torch.no_grad()
+def test_float32_kernels_stand_in_for_missing_ones():
+    layer = torch.nn.Conv2d(3, 4, 3).half()
+    image = torch.randn(1, 3, 8, 8).half()
+    with InFloat32():
+        got = layer(image)
+    expected = torch.nn.functional.conv2d(image.float(), layer.weight.float(), layer.bias.float())
+    assert torch.equal(got, expected.half())

@@ -17,7 +17,7 @@ from vsr_adapter.data.degradations import Bicubic, BlurDown, DUFBlurDown, RealWo
 from vsr_adapter.data.frames import number_of
 from vsr_adapter.data.layouts import LAYOUTS, find_pairs, recognise
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import frame_files
+from vsr_adapter.video.find import frame_files
 
 FRAMES = cut(0, 3, height=64, width=80)
 HR = torch.from_numpy(np.stack(FRAMES)).permute(0, 3, 1, 2) / 255

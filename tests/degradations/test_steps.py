@@ -27,7 +27,7 @@ from vsr_adapter.data.degradations.steps import (
     VideoCodec,
     resized,
 )
-from vsr_adapter.video.codec import recompress
+from vsr_adapter.video.recompress import recompress
 
 
 @pytest.fixture(scope="module")

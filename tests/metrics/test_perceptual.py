@@ -10,14 +10,14 @@ from torchmetrics.functional.image.lpips import _LPIPS
 from vsr_adapter.errors import UserError
 from vsr_adapter.metrics import LPIPS, TLPIPS
 from vsr_adapter.metrics.networks import VGGFeatures, lpips_network, shipped
-from vsr_adapter.video.io import read_image
+from vsr_adapter.video.images import read_pixels
 
 EXAMPLE = Path(__file__).parents[1] / "data" / "lpips_pair"
 VGG16 = os.environ.get("VSR_VGG16")  # written by recipes/lpips/convert.py --vgg16
 
 
 def example(name: str) -> torch.Tensor:
-    return torch.from_numpy(read_image(EXAMPLE / f"ex_{name}.png")).permute(2, 0, 1)[None, None] / 255
+    return torch.from_numpy(read_pixels(EXAMPLE / f"ex_{name}.png")).permute(2, 0, 1)[None, None] / 255
 
 
 @pytest.fixture(scope="module")

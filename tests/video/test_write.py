@@ -6,7 +6,8 @@ import pytest
 
 from tests.clips import cut, write_folder
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import probe, read_frames
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.write import FrameWriter, VideoWriter, open_writer
 
 

@@ -230,7 +230,7 @@ class Backbone(FrozenPart):
     def encode(self, video: Tensor) -> Tensor:
         """Scaled latents (B, C, T, h, w) of a video (B, T, 3, H, W) in [0, 1]."""
         self.capabilities.latent_shape(*video.shape[-2:])
-        with kernels():
+        with kernels(self.vae):
             return self.vae.encode(video)
 
     def decode(self, z: Tensor, low_res: Tensor | None = None) -> Tensor:
@@ -241,7 +241,7 @@ class Backbone(FrozenPart):
         """
         if self.capabilities.vae.needs_low_res and low_res is None:
             raise UserError("low_res is None: this VAE decodes with the low-resolution clip; pass low_res")
-        with kernels():
+        with kernels(self.vae):
             return self.vae.decode(z, low_res)
 
     def denoise(
@@ -259,5 +259,5 @@ class Backbone(FrozenPart):
             )
         if wanted.needs_low_res and low_res is None:
             raise UserError("low_res is None: this UNet denoises with the low-resolution clip; pass low_res")
-        with kernels():
+        with kernels(self.unet):
             return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), tokens, low_res, noise_level)

@@ -11,7 +11,9 @@ from vsr_adapter.data.frames import check_frames, check_image, check_twin
 from vsr_adapter.data.layouts import Layout, Split, recognise, videos_by_name
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import VideoInfo
-from vsr_adapter.video.io import frame_files, probe, read_frames
+from vsr_adapter.video.find import frame_files
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 
 
 class Report(NamedTuple):

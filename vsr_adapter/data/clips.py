@@ -15,7 +15,9 @@ from vsr_adapter.data.layouts import Pair, Split, find_pairs
 from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import Clip, VideoInfo
-from vsr_adapter.video.io import frame_files, probe, read_frames
+from vsr_adapter.video.find import frame_files
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 
 
 class Item(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import VideoInfo
-from vsr_adapter.video.io import frame_files
+from vsr_adapter.video.find import frame_files
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PALETTE = 3  # colour type in a PNG's header

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import VIDEO_SUFFIXES, find_videos, frame_files
+from vsr_adapter.video.find import VIDEO_SUFFIXES, find_videos, frame_files
 
 Split = Literal["train", "val", "test"]
 EVERY: tuple[Split, ...] = ("train", "val", "test")

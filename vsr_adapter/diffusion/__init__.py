@@ -1,6 +1,6 @@
 """Schedule, objective, denoiser, start and sampler: the numerics, in the order of the paper."""
 
-from vsr_adapter.diffusion.denoiser import ConditionedDenoiser, Denoiser, GuidedDenoiser
+from vsr_adapter.diffusion.denoiser import ConditionedDenoiser, Denoiser, GuidedDenoiser, JointDenoiser
 from vsr_adapter.diffusion.objective import epsilon_loss
 from vsr_adapter.diffusion.process import ForwardProcess
 from vsr_adapter.diffusion.sampler import Sampler
@@ -15,6 +15,7 @@ __all__ = [
     "GaussianStart",
     "GuidedDenoiser",
     "InferenceGridTimeSteps",
+    "JointDenoiser",
     "NoisedLowResStart",
     "Sampler",
     "Start",

@@ -1,10 +1,13 @@
 """Denoisers as values: bound to a clip, guided, and composed further."""
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from vsr_adapter.backbones.base import Backbone
+from vsr_adapter.video.plan import Window, blend_tiles
 
 
 class Denoiser(Protocol):
@@ -53,3 +56,28 @@ class GuidedDenoiser(NamedTuple):
         """Two passes: they cost no more than one of twice the batch, and half of its memory."""
         null = self.null(z_t, t)
         return null + self.scale * (self.conditioned(z_t, t) - null)
+
+
+class JointDenoiser(NamedTuple):
+    """One prediction for a whole frame, blended of those of its tiles (MultiDiffusion, Bar-Tal et al. 2023).
+
+    Attributes:
+        tiles: each tile's own, row by row: tokens and low-resolution clip are those of the tile.
+        rows: of the plan, in low-resolution pixels.
+        columns: likewise.
+        cells: latent cells for each low-resolution pixel.
+    """
+
+    tiles: Sequence[Denoiser]
+    rows: Sequence[Window]
+    columns: Sequence[Window]
+    cells: Fraction
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """A pass for each tile; ``z_t`` is that of the whole frame."""
+        places = ((row.times(self.cells), column.times(self.cells)) for row in self.rows for column in self.columns)
+        predictions = (
+            tile(z_t[..., y.start : y.stop, x.start : x.stop], t)
+            for tile, (y, x) in zip(self.tiles, places, strict=True)
+        )
+        return blend_tiles(predictions, self.rows, self.columns, self.cells)

@@ -11,7 +11,8 @@ from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.journal import Outcome, record
 from vsr_adapter.predict.units import Unit
 from vsr_adapter.restore import restore
-from vsr_adapter.video.io import probe, read_frames
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.write import open_writer
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import VIDEO_SUFFIXES, find_videos
+from vsr_adapter.video.find import VIDEO_SUFFIXES, find_videos
 
 OutputFormat = Literal["mp4", "png"]
 

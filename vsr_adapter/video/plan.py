@@ -1,6 +1,7 @@
 """One 1-D plan of overlapping windows, for time, height and width alike, and the blend that undoes it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -17,6 +18,12 @@ class Window(NamedTuple):
 
     start: int
     stop: int
+
+    def times(self, factor: Fraction | int) -> "Window":
+        """The same range where a unit is ``factor`` units; the borders must fall on whole ones."""
+        start, stop = self.start * Fraction(factor), self.stop * Fraction(factor)
+        assert start.denominator == stop.denominator == 1
+        return Window(int(start), int(stop))
 
 
 def check_window(window: int, overlap: int) -> None:
@@ -69,6 +76,21 @@ def stream_windows(items: Iterable[Item], window: int, overlap: int) -> Iterator
         yield Window(stop - window, stop), held
 
 
+def windows_of(items: Iterable[Item], windows: Sequence[Window]) -> Iterator[tuple[Window, list[Item]]]:
+    """Planned windows, ascending, with their items; those of one window are held.
+
+    Args:
+        items: from the start of the first window on; no more are taken than the windows need.
+        windows: their union must have no gap.
+    """
+    source, held, begin = iter(items), list[Item](), windows[0].start
+    for window in windows:
+        del held[: window.start - begin]
+        begin = window.start
+        held += islice(source, window.stop - begin - len(held))
+        yield window, list(held)
+
+
 def blend(parts: Iterable[tuple[Window, Tensor]], dim: int = 0) -> Iterator[Tensor]:
     """Joins overlapping windows, and yields each stretch as soon as no later window can change it.
 
@@ -99,3 +121,23 @@ def blend(parts: Iterable[tuple[Window, Tensor]], dim: int = 0) -> Iterator[Tens
         begin = window.start
     if tail is not None:
         yield tail
+
+
+def blend_tiles(
+    parts: Iterable[Tensor], rows: Sequence[Window], columns: Sequence[Window], factor: Fraction | int = 1
+) -> Tensor:
+    """Joins overlapping tiles, by `blend` along each row of them, then down the rows.
+
+    Args:
+        parts: tiles, row by row, shape (..., h, w).
+        rows: of the plan.
+        columns: of the plan.
+        factor: pixels of a part for each unit of the plan.
+    """
+    source = iter(parts)
+    across = [window.times(factor) for window in columns]
+    lines = (
+        (row.times(factor), torch.cat(list(blend(zip(across, islice(source, len(across)), strict=True), -1)), -1))
+        for row in rows
+    )
+    return torch.cat(list(blend(lines, -2)), -2)

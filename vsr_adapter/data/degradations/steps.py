@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vsr_adapter.data.degradations.draws import Draws
 from vsr_adapter.data.degradations.kernels import SIZES, random_kernels, random_sinc
-from vsr_adapter.video.codec import recompress
+from vsr_adapter.video.recompress import recompress
 
 FILTERS: tuple[Literal["bilinear", "area", "bicubic"], ...] = ("bilinear", "area", "bicubic")
 

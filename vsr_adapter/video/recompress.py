@@ -5,10 +5,11 @@ from typing import Literal
 
 import av
 import numpy as np
-
-from vsr_adapter.video.io import EXACT
+from av.video.reformatter import Interpolation
 
 Codec = Literal["libx264", "mpeg4"]
+# libav's default conversion from 4:2:0 truncates, and darkens all channels by one level of 255
+EXACT = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 
 
 def recompress(frames: np.ndarray, codec: Codec, bit_rate: int) -> np.ndarray:

@@ -7,7 +7,9 @@ import pytest
 
 from tests.clips import SAMPLE, cut, write_folder, write_video
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import find_videos, frame_files, probe, read_frames
+from vsr_adapter.video.find import find_videos, frame_files
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
 
 
 @pytest.fixture(scope="module")
