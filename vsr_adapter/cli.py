@@ -70,6 +70,7 @@ def run_lightning(arguments: Sequence[str]) -> int:
     """Runs one of the trainer's commands; returns the exit code."""
     from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+    from vsr_adapter.callbacks import TestReport
     from vsr_adapter.checkpoint import read_checkpoint
     from vsr_adapter.data.datamodule import ClipDataModule
     from vsr_adapter.module import AdapterModule
@@ -79,6 +80,9 @@ def run_lightning(arguments: Sequence[str]) -> int:
 
     class VSRCLI(LightningCLI):
         """Stock, but for checkpoints: ours hold no hyperparameters, so none can override the command line."""
+
+        def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+            parser.add_lightning_class_args(TestReport, "report")
 
         def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
             try:
@@ -92,6 +96,8 @@ def run_lightning(arguments: Sequence[str]) -> int:
                 read_checkpoint(path)
 
         def before_instantiate_classes(self) -> None:
+            if self.subcommand == "test":
+                self.config.test.verbose = False  # the report has the means, with intervals
             if self.subcommand == "predict":
                 # each unit has a bar of its own, in frames
                 self.config.predict.trainer.enable_progress_bar = False

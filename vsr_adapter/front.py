@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from vsr_adapter.errors import UserError
 
-LIGHTNING_OPTIONS = ("--model", "--data", "--trainer", "--seed_everything", "--ckpt_path", "--print_config")
+LIGHTNING_OPTIONS = ("--model", "--data", "--trainer", "--report", "--seed_everything", "--ckpt_path", "--print_config")
+PARTS = ("--model.", "--data.", "--trainer.", "--report.")
 DEFAULT_CONFIG = "default.yaml"
 
 
@@ -123,7 +124,10 @@ def add_run_options(command: argparse.ArgumentParser, name: str) -> None:
     )
     if name in ("test", "predict"):
         command.add_argument("--steps", type=positive, help="denoising steps")
-        command.add_argument("--condition", choices=["on", "off"], help="adapter's tokens, or the null tokens")
+        modes = ["on", "off", "shuffled"]
+        command.add_argument("--condition", choices=modes, help="adapter's tokens, the null tokens, or shuffled ones")
+    if name == "test":
+        command.add_argument("--output", type=Path, metavar="DIR", help="folder for tables and pictures")
     if name == "predict":
         command.add_argument(
             "--input",
@@ -148,7 +152,7 @@ def check_rest(rest: Sequence[str], prog: str) -> None:
     for word in rest:
         if word.startswith("--"):
             option = word.split("=")[0]
-            if option not in LIGHTNING_OPTIONS and not option.startswith(("--model.", "--data.", "--trainer.")):
+            if option not in LIGHTNING_OPTIONS and not option.startswith(PARTS):
                 raise CommandLineError(
                     f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X"
                 )
@@ -174,6 +178,8 @@ def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> lis
     settings["ckpt_path"] = options.ckpt_path
     settings["model.sampler.steps"] = getattr(options, "steps", None)
     settings["model.condition"] = getattr(options, "condition", None)
+    if options.command == "test":
+        settings["report.folder"] = options.output
     if options.command == "predict":
         settings["data.input"] = json.dumps([str(path) for path in options.input])
         settings["data.output"] = options.output

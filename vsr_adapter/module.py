@@ -1,29 +1,43 @@
 """The LightningModule: steps, logging, optimizer, and checkpoints that hold the adapter alone."""
 
+import math
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any
+from time import perf_counter
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.nn import ModuleDict
+from torch.nn import ModuleList
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torchmetrics import MeanMetric
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
-from vsr_adapter.metrics import PSNR, SSIM, ClipMetric
+from vsr_adapter.metrics import LPIPS, PSNR, SSIM, ClipMetric, WarpError
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.run import run_unit
 from vsr_adapter.predict.units import Unit
+from vsr_adapter.report.table import SECONDS, Score
 from vsr_adapter.seeds import NoiseField
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
 
-METRICS = {"psnr": PSNR, "ssim": SSIM}
-OUTPUTS = ("", "_bicubic")  # endings of the names under which the output and bicubic are logged
+
+class Tested(NamedTuple):
+    """What a test step gives to the report.
+
+    Attributes:
+        scores: of every clip and method.
+        output: video in [0, 1], shape (B, T, 3, H, W).
+    """
+
+    scores: list[Score]
+    output: Tensor
+
+
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
 
@@ -33,18 +47,28 @@ class AdapterModule(LightningModule):
     Args:
         optimizer: gets the adapter's parameters.
         warmup_steps: optimizer steps of linear warm-up before the cosine.
+        metrics: of a test; None takes PSNR, SSIM, LPIPS and E_warp with their defaults.
         **kwargs: of `VSRModel`.
     """
 
     def __init__(
-        self, optimizer: OptimizerFactory = lambda params: Adam(params, lr=1e-4), warmup_steps: int = 100, **kwargs: Any
+        self,
+        optimizer: OptimizerFactory = lambda params: Adam(params, lr=1e-4),
+        warmup_steps: int = 100,
+        metrics: list[ClipMetric] | None = None,
+        **kwargs: Any,
     ):
         super().__init__()
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.model = VSRModel(**kwargs)
         self.val_loss = MeanMetric()
-        self.scores = ModuleDict({f"{name}{of}": kind() for of in OUTPUTS for name, kind in METRICS.items()})
+        self.metrics = ModuleList(metrics or [])
+
+    def setup(self, stage: str) -> None:
+        """Metrics where none are configured: LPIPS takes seconds to import, and only a test needs it."""
+        if stage == "test" and not self.metrics:
+            self.metrics = ModuleList([PSNR(), SSIM(), LPIPS(), WarpError()])
 
     def configure_model(self) -> None:
         """Reads the frozen weights, once."""
@@ -92,15 +116,26 @@ class AdapterModule(LightningModule):
         frames = range(clip.lr.shape[1])
         return self.model.sample(clip.lr, [NoiseField((self.model.seed, name), frames) for name in clip.name])
 
-    def test_step(self, clip: Clip, batch_idx: int) -> None:
-        """PSNR and SSIM of the output and of bicubic."""
-        bicubic = bicubic_upscale(clip.lr, self.model.scale)
-        for of, video in zip(OUTPUTS, (self.sample(clip), bicubic), strict=True):
-            for name in METRICS:
-                score = self.scores[f"{name}{of}"]
-                assert isinstance(score, ClipMetric)
-                score.update(video, clip.hr)
-                self.log(f"test/{name}{of}", score, batch_size=clip.batch_size)
+    def test_step(self, clip: Clip, batch_idx: int) -> Tested:
+        """Scores of the output, of bicubic, and of the truth, whose E_warp is not 0."""
+        start = perf_counter()
+        output = self.sample(clip).float()
+        if output.is_cuda:
+            torch.cuda.synchronize()
+        seconds = (perf_counter() - start) / output.shape[:2].numel()
+        scores = self.scores("ours", output, clip, seconds)
+        scores += self.scores("bicubic", bicubic_upscale(clip.lr, self.model.scale), clip)
+        scores += self.scores("truth", clip.hr, clip)
+        return Tested(scores, output)
+
+    def scores(self, method: str, video: Tensor, clip: Clip, seconds: float = math.nan) -> list[Score]:
+        """Every metric of every clip, as tables print it."""
+        columns: dict[str, list[float]] = {}
+        for metric in self.metrics:
+            assert isinstance(metric, ClipMetric)
+            columns[metric.label] = (metric.per_clip(video, clip.hr) * metric.factor).tolist()
+        columns[SECONDS] = [seconds] * clip.batch_size
+        return [Score(name, method, {c: v[i] for c, v in columns.items()}) for i, name in enumerate(clip.name)]
 
     def predict_step(self, unit: Unit, batch_idx: int) -> None:
         """Upscales one video to its target; failures go to the journal, so that the others are still done."""

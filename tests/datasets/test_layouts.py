@@ -49,7 +49,8 @@ def gt(root, *names, bd=BD):
 
 def names(root, split, origin=None):
     return [
-        (pair.name, pair.lr and pair.lr.relative_to(root).parts[0]) for pair in find_pairs(root, None, split, origin)
+        (pair.name, pair.lr and pair.lr.relative_to(root).parts[0])
+        for pair in find_pairs(root, None, split, origin).pairs
     ]
 
 
@@ -80,7 +81,7 @@ def test_sets_that_look_alike_are_told_apart(tmp_path):
 def test_vimeo_follows_its_lists(tmp_path):
     for name in ("00001/0001", "00001/0002", "00002/0001"):
         write_folder(tmp_path / "sequences" / name, FRAMES)
-    assert len(find_pairs(tmp_path, None, "train", None)) == 3
+    assert len(find_pairs(tmp_path, None, "train", None).pairs) == 3
     (tmp_path / "sep_trainlist.txt").write_text("00001/0002\n00002/0001\n")
     (tmp_path / "sep_testlist.txt").write_text("00001/0001\n")
     assert names(tmp_path, "train") == [("00001/0002", None), ("00002/0001", None)]

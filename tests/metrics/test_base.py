@@ -60,6 +60,13 @@ def test_the_mean_is_over_clips_whatever_the_batches(metric):
     torch.testing.assert_close(metric(ours, truth), scores.mean())
 
 
+def test_autocast_does_not_reach_the_metrics(metric):
+    ours, truth = videos()
+    expected = metric.per_clip(ours, truth)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(metric.per_clip(ours, truth), expected)
+
+
 def test_metrics_can_be_copied(metric):
     ours, truth = videos()
     assert torch.equal(copy.deepcopy(metric).per_clip(ours, truth), metric.per_clip(ours, truth))

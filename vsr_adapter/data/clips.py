@@ -86,7 +86,8 @@ class ClipDataset(Dataset[Clip]):
         self.items: list[Item] = []
         if degradation is not None and origin is None and lr_root is None:
             origin = "made"
-        for pair in find_pairs(root, lr_root, split, origin):
+        self.found = find_pairs(root, lr_root, split, origin)
+        for pair in self.found.pairs:
             info = self.checked(probe(pair.hr))
             twin = self.checked_twin(pair, info)
             starts = list(range(0, info.frames - frames + 1, stride or frames))
@@ -131,6 +132,15 @@ class ClipDataset(Dataset[Clip]):
                     f"{item.lr}: fits {place.gain:.1f} dB better ({place.dx:g}, {place.dy:g}) HR pixels from where it "
                     f"should lie on {item.hr.path}; take another LR, or pass --data.shifted_lr true to score it so"
                 )
+
+    def describe(self) -> dict[str, str]:
+        """What numbers on these clips depend on."""
+        made = f"{self.degradation.name}x{self.scale} of the crop"
+        return {
+            "data": f"{self.found.name}, {len(self)} clips of {self.frames} frames",
+            "LR": made if self.found.origin is None else f"read: {self.found.origin}",
+            "crop": f"the middle {self.size}x{self.size} of HR",
+        }
 
     def __len__(self) -> int:
         return len(self.items)

@@ -27,6 +27,20 @@ class Pair(NamedTuple):
     lr: Path | None
 
 
+class Found(NamedTuple):
+    """Clips, and what they are.
+
+    Attributes:
+        name: of the set, or the folder.
+        origin: how their low-resolution twins were made, or where they lie; None where they are to be made.
+        pairs: the clips.
+    """
+
+    name: str
+    origin: str | None
+    pairs: list[Pair]
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where the clips of a set lie, and what a whole one holds.
@@ -158,7 +172,7 @@ def videos_by_name(root: Path) -> dict[str, Path]:
     return found
 
 
-def find_pairs(root: Path, lr_root: Path | None, split: Split, origin: str | None) -> list[Pair]:
+def find_pairs(root: Path, lr_root: Path | None, split: Split, origin: str | None) -> Found:
     """The clips of a folder, with their low-resolution twins.
 
     Args:
@@ -176,7 +190,8 @@ def find_pairs(root: Path, lr_root: Path | None, split: Split, origin: str | Non
         if origin not in (None, "made", *origins):
             raise UserError(f"{root}: has no LR made by {origin}; it has {', '.join(origins) or 'none'}, or pass made")
         chosen = origin if origin is not None else next(iter(origins), None)
-        return layout.pairs(root, None if chosen == "made" else chosen)
+        shipped = None if chosen == "made" else chosen
+        return Found(layout.name, shipped, layout.pairs(root, shipped))
     if origin not in (None, "made"):
         raise UserError(
             f"{root}: is no set that we know, and has no LR made by {origin}; pass the folder of its LR clips"
@@ -188,4 +203,4 @@ def find_pairs(root: Path, lr_root: Path | None, split: Split, origin: str | Non
             raise UserError(
                 f"{lr_root}: holds no {pair.name}, the LR twin of {pair.hr}; add it, or leave out the LR folder"
             )
-    return pairs
+    return Found(str(root), None if lr_root is None else str(lr_root), pairs)

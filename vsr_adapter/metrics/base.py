@@ -110,7 +110,9 @@ class ClipMetric(Metric, ABC):
             UserError: as `update`.
         """
         self.check(prediction, target)
-        return torch.stack([self.clip_score(*clips) for clips in zip(prediction, target, strict=True)])
+        # the precision of a trainer must not change what it is measured with
+        with torch.autocast(prediction.device.type, enabled=False):
+            return torch.stack([self.clip_score(*clips) for clips in zip(prediction, target, strict=True)])
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Refuses what cannot be compared.
