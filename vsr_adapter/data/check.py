@@ -70,7 +70,9 @@ def missing(layout: Layout | None, root: Path, clips: dict[str, Path]) -> list[s
     if layout is None:
         return []
     problems = [
-        f"{layout.name} has a clip {name}, which is missing" for name in layout.wanted(root) or [] if name not in clips
+        f"{layout.name} has a clip {name}, which is missing"
+        for name in sorted(layout.wanted(root) or ())
+        if name not in clips
     ]
     if layout.count is not None and layout.count != len(clips):
         problems.append(f"{layout.name} has {layout.count} clips, here are {len(clips)}")

@@ -88,12 +88,12 @@ class Layout:
         wanted = self.wanted(root)
         return {n: p for n, p in found.items() if n not in self.leave_out and (wanted is None or n in wanted)}
 
-    def wanted(self, root: Path) -> list[str] | None:
+    def wanted(self, root: Path) -> set[str] | None:
         """Names of the clips of this split; None where all that are there belong to it."""
         if self.listed is not None:
             file = root / self.listed
-            return file.read_text().split() if file.is_file() else None
-        return list(self.clips) or None
+            return set(file.read_text().split()) if file.is_file() else None
+        return set(self.clips) or None
 
     def fits(self, root: Path, split: Split) -> bool:
         """Whether a folder looks like this set."""

@@ -1,5 +1,6 @@
 """What all metrics share: what they accept, and how clips are averaged."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -25,7 +26,7 @@ def check_video(name: str, video: Tensor) -> None:
     if not video.is_floating_point():
         raise UserError(f"{name} is {video.dtype}: metrics take floats in [0, 1]; divide it by 255")
     low, high = (value.item() for value in video.aminmax())
-    if low != low or high != high or abs(low) == float("inf") or abs(high) == float("inf"):
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise UserError(f"{name} holds NaN or infinity: metrics take finite video in [0, 1]; mend what made it")
     if low < 0 or high > 1:
         raise UserError(f"{name} spans [{low:.4g}, {high:.4g}]: metrics take video in [0, 1]; scale or clamp it before")
