@@ -82,7 +82,7 @@ class TestReport(Callback):
             dist.all_gather_object(parts, self.scores)
         where = f"{pl_module.device.type}, {trainer.precision}"
         data = trainer.test_dataloaders.dataset.describe()
-        lines = protocol(pl_module.model, list(pl_module.metrics), data, where)
+        lines = protocol(pl_module.model, pl_module.measures(), data, where)
         table = Table(lines, [score for part in parts for score in part])
         for method in table.methods:
             for column in table.columns:

@@ -35,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(info(find_config(options.config), options.size, options.frames, options.steps))
             return 0
+        if options.command == "compare":
+            from vsr_adapter.compare import main as compare
+
+            compare(arguments)
+            return 0
         if options.command == "data":
             from vsr_adapter.data.check import check
 

@@ -96,6 +96,8 @@ def build_parser() -> Parser:
     info.add_argument("--size", type=positive, default=80, help="side of the low-resolution frames, in pixels")
     info.add_argument("--frames", type=positive, default=8, help="of a clip")
     info.add_argument("--steps", type=positive, default=30, help="denoising steps of a clip")
+    # its options are those of a function: `vsr_adapter.compare` reads them
+    commands.add_parser("compare", help="one table for several methods", add_help=False)
     data = commands.add_parser("data", help="look at data sets", allow_abbrev=False)
     looks = data.add_subparsers(dest="look", required=True, metavar="COMMAND", parser_class=Parser)
     check = looks.add_parser("check", help="what a folder holds, what is missing, where LR lies", allow_abbrev=False)
@@ -198,6 +200,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """
     parser = build_parser()
     options, rest = parser.parse_known_args(argv)
+    if options.command == "compare":
+        return options, rest
     if options.command not in ("fit", "validate", "test", "predict"):
         if rest:
             raise CommandLineError(f"{rest[0]}: no such option; see vsr {options.command} --help")

@@ -16,11 +16,12 @@ from torchmetrics import MeanMetric
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
-from vsr_adapter.metrics import LPIPS, PSNR, SSIM, ClipMetric, WarpError
+from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.run import run_unit
 from vsr_adapter.predict.units import Unit
-from vsr_adapter.report.table import SECONDS, Score
+from vsr_adapter.report.score import default_metrics, score
+from vsr_adapter.report.table import Score
 from vsr_adapter.seeds import NoiseField
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
@@ -68,7 +69,7 @@ class AdapterModule(LightningModule):
     def setup(self, stage: str) -> None:
         """Metrics where none are configured: LPIPS takes seconds to import, and only a test needs it."""
         if stage == "test" and not self.metrics:
-            self.metrics = ModuleList([PSNR(), SSIM(), LPIPS(), WarpError()])
+            self.metrics = ModuleList(default_metrics())
 
     def configure_model(self) -> None:
         """Reads the frozen weights, once."""
@@ -123,19 +124,14 @@ class AdapterModule(LightningModule):
         if output.is_cuda:
             torch.cuda.synchronize()
         seconds = (perf_counter() - start) / output.shape[:2].numel()
-        scores = self.scores("ours", output, clip, seconds)
-        scores += self.scores("bicubic", bicubic_upscale(clip.lr, self.model.scale), clip)
-        scores += self.scores("truth", clip.hr, clip)
+        bicubic = bicubic_upscale(clip.lr, self.model.scale)
+        rows = [("ours", output, seconds), ("bicubic", bicubic, math.nan), ("truth", clip.hr, math.nan)]
+        scores = [one for method, video, took in rows for one in score(self.measures(), method, video, clip, took)]
         return Tested(scores, output)
 
-    def scores(self, method: str, video: Tensor, clip: Clip, seconds: float = math.nan) -> list[Score]:
-        """Every metric of every clip, as tables print it."""
-        columns: dict[str, list[float]] = {}
-        for metric in self.metrics:
-            assert isinstance(metric, ClipMetric)
-            columns[metric.label] = (metric.per_clip(video, clip.hr) * metric.factor).tolist()
-        columns[SECONDS] = [seconds] * clip.batch_size
-        return [Score(name, method, {c: v[i] for c, v in columns.items()}) for i, name in enumerate(clip.name)]
+    def measures(self) -> list[ClipMetric]:
+        """The metrics, for the type checker too."""
+        return [metric for metric in self.metrics if isinstance(metric, ClipMetric)]
 
     def predict_step(self, unit: Unit, batch_idx: int) -> None:
         """Upscales one video to its target; failures go to the journal, so that the others are still done."""

@@ -45,26 +45,41 @@ def align(lr: Tensor, hr: Tensor, scale: int = 4) -> Alignment:
         scale: HR pixels per LR pixel.
     """
     height, width = (min(SIDE, size) for size in lr.shape[-2:])
-    top, left = (lr.shape[-2] - height) // 2, (lr.shape[-1] - width) // 2
-    small = lr[:, top : top + height, left : left + width].mean(dim=0)
-    rows, columns = (slice(start * scale, (start + size) * scale) for start, size in ((top, height), (left, width)))
-    truth = hr[:, rows, columns].mean(dim=0)
-    errors = torch.stack([errors_of(small, truth, sigma * scale, scale) for sigma in SIGMAS])
-    fitting = errors[errors.flatten(1).amin(dim=1).argmin()]  # the blur that explains LR better
-    row, column = divmod(int(fitting.argmin()), len(fitting))
-    middle = len(fitting) // 2
-    gain = 10 * (fitting[middle, middle] / fitting[row, column].clamp(min=1e-12)).log10()
-    return Alignment(column * STEP - REACH, row * STEP - REACH, gain.item())
+    small, truth = middle(lr, height, width), middle(hr, height * scale, width * scale)
+    errors = [squared_errors(small, views(truth, sigma * scale, scale)) for sigma in SIGMAS]
+    return best_place(min(errors, key=torch.Tensor.min))  # of the blur that explains LR better
 
 
-def errors_of(small: Tensor, truth: Tensor, sigma: float, scale: int) -> Tensor:
-    """Mean squared error at each shift, rows by dy and columns by dx.
+def align_upscaled(video: Tensor, truth: Tensor, scale: int = 4) -> Alignment:
+    """The shift, in half pixels, at which an upscaled frame fits its truth best; both are blurred alike, and sampled.
 
     Args:
-        small: grey frame, shape (h, w).
-        truth: grey frame, shape (h * scale, w * scale).
-        sigma: of the blur, in HR pixels.
-        scale: HR pixels per LR pixel.
+        video: frame in [0, 1], shape (3, H, W).
+        truth: same shape.
+        scale: by which it was enlarged.
+    """
+    height, width = (min(SIDE, size // scale) * scale for size in truth.shape[-2:])
+    ours, theirs = (views(middle(frame, height, width), SIGMAS[1] * scale, scale) for frame in (video, truth))
+    unshifted = len(ours) // 2
+    return best_place(squared_errors(ours[unshifted, unshifted], theirs))
+
+
+def middle(frame: Tensor, height: int, width: int) -> Tensor:
+    """The middle part of a frame, grey, shape (height, width)."""
+    top, left = (frame.shape[-2] - height) // 2, (frame.shape[-1] - width) // 2
+    return frame[:, top : top + height, left : left + width].float().mean(dim=0)
+
+
+def views(truth: Tensor, sigma: float, scale: int) -> Tensor:
+    """A grey frame (H, W), blurred and sampled at the centres of blocks that are shifted.
+
+    Args:
+        truth: shape (h * scale, w * scale).
+        sigma: of the blur, in pixels.
+        scale: side of a block.
+
+    Returns:
+        Shape (shifts of dy, shifts of dx, h, w).
     """
     shifts = torch.arange(-REACH, REACH + STEP, STEP)
     radius = 3 * scale
@@ -73,6 +88,19 @@ def errors_of(small: Tensor, truth: Tensor, sigma: float, scale: int) -> Tensor:
     blur = (blur / blur.sum(dim=1, keepdim=True))[:, None]  # (shifts, 1, taps)
     padded = F.pad(truth[None, None], [radius] * 4, mode="replicate")
     by_row = F.conv2d(padded, blur[..., None], stride=(scale, 1)).transpose(0, 1)
-    seen = F.conv2d(by_row, blur[:, :, None], stride=(1, scale))  # (dy, dx, h, w)
+    return F.conv2d(by_row, blur[:, :, None], stride=(1, scale))
+
+
+def squared_errors(small: Tensor, seen: Tensor) -> Tensor:
+    """Mean squared error of each view (dy, dx, h, w), away from the border, of which some views see the padding."""
     rows, columns = (slice(border, size - border) for size in small.shape for border in [min(3, (size - 1) // 2)])
     return (seen - small)[..., rows, columns].square().mean(dim=(2, 3))
+
+
+def best_place(errors: Tensor) -> Alignment:
+    """Where the error is least; rows are dy, columns dx."""
+    row, column = divmod(int(errors.argmin()), len(errors))
+    unshifted = len(errors) // 2
+    least = errors[row, column].clamp(min=1e-12)
+    gain = 10 * (errors[unshifted, unshifted].clamp(min=1e-12) / least).log10()
+    return Alignment(column * STEP - REACH, row * STEP - REACH, gain.item())

@@ -148,9 +148,7 @@ class ClipDataset(Dataset[Clip]):
     def __getitem__(self, number: int) -> Clip:
         """A clip: lr (T, 3, size / scale, size / scale), hr (T, 3, size, size), its name."""
         item = self.items[number]
-        # on the LR grid, so that the crops of both show the same
-        top = (item.hr.height - self.size) // 2 // self.scale * self.scale
-        left = (item.hr.width - self.size) // 2 // self.scale * self.scale
+        top, left = self.corner(item)
         hr = self.read(item.hr.path, item.start, top, left, self.size)
         if item.lr is None:
             epoch = number.epoch if isinstance(number, EpochIndex) else 0
@@ -159,6 +157,11 @@ class ClipDataset(Dataset[Clip]):
             scale = self.scale
             lr = self.read(item.lr, item.start, top // scale, left // scale, self.size // scale)
         return Clip(lr, hr, item.name)  # type: ignore[arg-type] # collation makes a list of names
+
+    def corner(self, item: Item) -> tuple[int, int]:
+        """Row and column of the crop in HR, on the LR grid, so that the crops of both show the same."""
+        top, left = ((side - self.size) // 2 // self.scale * self.scale for side in (item.hr.height, item.hr.width))
+        return top, left
 
     def read(self, path: Path, start: int, top: int, left: int, size: int) -> Tensor:
         """A cropped clip in [0, 1], shape (T, 3, size, size)."""

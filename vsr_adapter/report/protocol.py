@@ -34,22 +34,27 @@ def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str
     sampler = model.sampler
     return {
         **data,
-        "metrics": f"mean over frames, then clips; {preparation(metrics)}",
+        "metrics": preparation(metrics),
         "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}",
         "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)}",
         "condition": model.condition_mode,
         "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
         f"{type(model.start).__name__}, guidance {model.guidance_scale:g}, seed {model.seed}",
         "run": where,
-        "versions": f"vsr-adapter {version('vsr-adapter')}, torch {torch.__version__}, OpenCV {cv2.__version__}",
+        "versions": versions(),
     }
 
 
+def versions() -> str:
+    """Of what computes the numbers."""
+    return f"vsr-adapter {version('vsr-adapter')}, torch {torch.__version__}, OpenCV {cv2.__version__}"
+
+
 def preparation(metrics: Sequence[ClipMetric]) -> str:
-    """What is done to both sides before they are compared."""
+    """How means are taken, and what is done to both sides before they are compared."""
     lines = [
         f"{metric.title} on {'8 bit' if metric.rounded else 'floats'}"
         + (f" without {metric.border} px of border" if metric.border else "")
         for metric in metrics
     ]
-    return ", ".join(lines)
+    return f"mean over frames, then clips; {', '.join(lines)}"
