@@ -7,8 +7,8 @@ import av
 import numpy as np
 
 from vsr_adapter import assets
+from vsr_adapter.video.images import write_png
 from vsr_adapter.video.read import read_frames
-from vsr_adapter.video.write import FrameWriter
 
 SAMPLE = Path(assets.__file__).parent / "sample.mp4"
 
@@ -39,9 +39,9 @@ def write_video(path: Path, frames: list[np.ndarray], rate: Fraction = Fraction(
 
 def write_folder(path: Path, frames: list[np.ndarray]) -> Path:
     """A folder of PNG frames."""
-    with FrameWriter(path) as writer:
-        for frame in frames:
-            writer.write(frame)
+    path.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames):
+        write_png(path / f"{number:08d}.png", frame)
     return path
 
 

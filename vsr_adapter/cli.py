@@ -1,5 +1,6 @@
 """Entry point `vsr`: LightningCLI for fit, validate, test and predict; plain functions for the rest."""
 
+import json
 import logging
 import sys
 import warnings
@@ -12,6 +13,8 @@ from vsr_adapter.front import CommandLineError, find_config, parse
 
 if TYPE_CHECKING:
     from vsr_adapter.module import AdapterModule
+
+INTERRUPTED = 130  # what a shell reports of SIGINT
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             convert(options.source)
             return 0
-        return run_lightning(arguments)
+        return run_lightning(arguments, as_json=getattr(options, "json", False))
     except UserError as error:
         print(f"vsr: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, CommandLineError) else 1
@@ -67,11 +70,12 @@ def quieten(command: str) -> None:
         "predict returned None.*",  # it writes instead
     ):
         warnings.filterwarnings("ignore", message)
+    logging.getLogger("lightning.fabric.utilities.seed").setLevel(logging.ERROR)
     # "Tip: ... try installing", "GPU available: False" ...
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR if command == "predict" else logging.INFO)
 
 
-def run_lightning(arguments: Sequence[str]) -> int:
+def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
     """Runs one of the trainer's commands; returns the exit code."""
     from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
@@ -79,7 +83,7 @@ def run_lightning(arguments: Sequence[str]) -> int:
     from vsr_adapter.checkpoint import read_checkpoint
     from vsr_adapter.data.datamodule import ClipDataModule
     from vsr_adapter.module import AdapterModule
-    from vsr_adapter.predict.report import say_what_is_random, summarise
+    from vsr_adapter.predict.report import say_what_is_random, summarise, unfinished, wait_for_others
 
     quieten(arguments[0])
 
@@ -110,9 +114,14 @@ def run_lightning(arguments: Sequence[str]) -> int:
                 self.config.predict.return_predictions = False
 
         def after_instantiate_classes(self) -> None:
-            if self.subcommand == "predict" and self.trainer.is_global_zero:
-                trained = bool(self.config.predict.ckpt_path)
-                say_what_is_random(self.model.model, trained)
+            opened.append(self)
+            if self.subcommand == "predict":
+                # of the stack, all that decides bits: what only training knows is not among it
+                training = ("optimizer", "warmup_steps", "adapter_file", "tiles", "time_steps")
+                stack = {name: value for name, value in self.config.predict.model.items() if name not in training}
+                self.datamodule.settings = {"model": json.loads(json.dumps(stack, default=str))}
+                if self.trainer.is_global_zero and not self.datamodule.predict.quiet and not as_json:
+                    say_what_is_random(self.model.model, bool(self.config.predict.ckpt_path))
 
     class SaveConfig(SaveConfigCallback):
         """Keeps the config beside a training run's logs; the other commands have nothing to reproduce from it."""
@@ -121,16 +130,25 @@ def run_lightning(arguments: Sequence[str]) -> int:
             if stage == "fit" and trainer.logger is not None:
                 super().setup(trainer, pl_module, stage)
 
-    cli = VSRCLI(
-        AdapterModule,
-        ClipDataModule,
-        save_config_callback=SaveConfig,
-        save_config_kwargs={"overwrite": True},
-        seed_everything_default=0,
-        auto_configure_optimizers=False,
-        parser_kwargs={"exit_on_error": False, arguments[0]: {"exit_on_error": False}},
-        args=list(arguments),
-    )
+    opened: list[VSRCLI] = []  # also where the run is interrupted before VSRCLI returns
+    try:
+        cli = VSRCLI(
+            AdapterModule,
+            ClipDataModule,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_kwargs={"exit_on_error": False, arguments[0]: {"exit_on_error": False}},
+            args=list(arguments),
+        )
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt) and opened and opened[0].subcommand == "predict":
+            print(unfinished(opened[0].datamodule.plan), file=sys.stderr)
+            return INTERRUPTED
+        raise
     if cli.subcommand != "predict" or not cli.trainer.is_global_zero:
         return 0
-    return summarise(cli.datamodule.units)
+    data = cli.datamodule
+    wait_for_others(data.lock_folder, cli.trainer.world_size, data.plan)
+    return summarise(data.plan, data.plan.refused, data.skipped, as_json)

@@ -1,7 +1,6 @@
 """`make demo`: the shipped clip, made small by exact bicubic and upscaled again, beside bicubic and the truth."""
 
 import sys
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -12,13 +11,13 @@ import torch
 from vsr_adapter import assets
 from vsr_adapter.cli import main
 from vsr_adapter.metrics import PSNR, SSIM
+from vsr_adapter.video.images import write_png
 from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
-from vsr_adapter.video.write import open_writer
 
 SAMPLE = Path(assets.__file__).parent / "sample.mp4"
 FRAMES = 16
-CROP = slice(88, 248), slice(8, 200)  # a walking man; small, since no tiles bound the time yet
+CROP = slice(88, 248), slice(8, 200)  # a walking man
 
 
 def video(frames: list[np.ndarray]) -> torch.Tensor:
@@ -35,9 +34,9 @@ def demo(output: Path) -> int:
     """Writes the small clip, the upscaled one and a strip LR | bicubic | ours | truth; prints their metrics."""
     truth = video([frame[CROP] for frame in islice(read_frames(SAMPLE), FRAMES)])
     lr = bicubic_downscale(truth)
-    with open_writer(output / "sample_lr", "png", lr.shape[-1], lr.shape[-2], Fraction(10), overwrite=True) as writer:
-        for frame in images(lr):
-            writer.write(frame)
+    (output / "sample_lr").mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(images(lr)):
+        write_png(output / "sample_lr" / f"{number:08d}.png", frame)
     code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), "--overwrite"])
     if code:
         return code

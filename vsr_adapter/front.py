@@ -67,6 +67,18 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def natural(text: str) -> int:
+    """A whole number from 0 on, for argparse."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, 0 or more")
+    return int(text)
+
+
+def tile(text: str) -> str:
+    """``auto`` or a positive integer, for argparse."""
+    return text if text == "auto" else str(positive(text))
+
+
 def build_parser() -> Parser:
     """All commands with the options that users type."""
     parser = Parser("vsr", description="Upscale videos with a frozen diffusion model and a small trained adapter.")
@@ -139,9 +151,33 @@ def add_run_options(command: argparse.ArgumentParser, name: str) -> None:
             metavar="PATH",
             help="videos, folders of frames, or folders of either",
         )
-        command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder for the results")
-        command.add_argument("--output_format", choices=["mp4", "png"], help="mp4 (default) or PNG frames")
-        command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+        command.add_argument(
+            "--output",
+            required=True,
+            type=Path,
+            metavar="PATH",
+            help="folder for the results, or a file for one video",
+        )
+        add_predict_options(command)
+
+
+def add_predict_options(command: argparse.ArgumentParser) -> None:
+    """How videos are read and written; each is a setting of ``--data.predict`` or of ``--model.tiles`` as well."""
+    formats, codecs = ["auto", "mp4", "mkv", "mov", "png", "png16"], ["x264", "x265", "ffv1", "prores"]
+    command.add_argument("--output_format", choices=formats, help="container, or PNG of 8 or 16 bits (default mp4)")
+    command.add_argument("--codec", choices=codecs, help="of videos (default x264)")
+    command.add_argument("--crf", type=float, help="quality of x264 and x265, lower is better (default 16)")
+    command.add_argument("--height", type=positive, help="of the results, in pixels: x4, then antialiased")
+    command.add_argument("--start", type=natural, help="first frame, for a preview")
+    command.add_argument("--frames", type=positive, help="number of frames, for a preview")
+    command.add_argument("--tile", type=tile, help="side of a tile in low-resolution pixels, or auto (default 80)")
+    command.add_argument(
+        "--damaged", choices=["fail", "repeat", "skip"], help="what a frame does that cannot be decoded"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    command.add_argument("--clean", action="store_true", help="delete what interrupted runs of other settings left")
+    command.add_argument("--quiet", action="store_true", help="print no plan and no progress")
+    command.add_argument("--json", action="store_true", help="print the summary as JSON, and nothing else")
 
 
 def check_rest(rest: Sequence[str], prog: str) -> None:
@@ -185,8 +221,14 @@ def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> lis
     if options.command == "predict":
         settings["data.input"] = json.dumps([str(path) for path in options.input])
         settings["data.output"] = options.output
-        settings["data.output_format"] = options.output_format
-        settings["data.overwrite"] = "true" if options.overwrite else None
+        settings |= {f"data.predict.encoding.{name}": getattr(options, name) for name in ("codec", "crf")}
+        settings["data.predict.encoding.format"] = options.output_format
+        settings |= {
+            f"data.predict.{name}": getattr(options, name) for name in ("height", "start", "frames", "damaged")
+        }
+        settings["model.tiles.size"] = options.tile
+        flags = {"overwrite": options.overwrite, "clean": options.clean, "quiet": options.quiet or options.json}
+        settings |= {f"data.predict.{name}": "true" for name, given in flags.items() if given}
     arguments += [f"--{name}={value}" for name, value in settings.items() if value is not None]
     return [*arguments, *rest]
 

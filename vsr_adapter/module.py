@@ -13,13 +13,13 @@ from torch.nn import ModuleList
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torchmetrics import MeanMetric
+from tqdm import tqdm
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.run import run_unit
-from vsr_adapter.predict.units import Unit
 from vsr_adapter.report.score import default_metrics, score
 from vsr_adapter.report.table import Score
 from vsr_adapter.seeds import NoiseField
@@ -133,13 +133,23 @@ class AdapterModule(LightningModule):
         """The metrics, for the type checker too."""
         return [metric for metric in self.metrics if isinstance(metric, ClipMetric)]
 
-    def predict_step(self, unit: Unit, batch_idx: int) -> None:
-        """Upscales one video to its target; failures go to the journal, so that the others are still done."""
-        run_unit(self.model, unit, position=self.trainer.local_rank)
+    def on_predict_start(self) -> None:
+        """One progress bar for each process, in frames of its share."""
+        data: Any = self.trainer.datamodule
+        self.bar = tqdm(
+            total=data.frames_to_do, unit="frame", position=self.trainer.local_rank, mininterval=1,
+            disable=data.predict.quiet,
+        )  # fmt: skip
+
+    def predict_step(self, number: Tensor, batch_idx: int) -> None:
+        """Upscales the segment of that number; failures go to the journal, so that the others are still done."""
+        units = self.trainer.datamodule.plan.units
+        if int(number) < len(units):
+            run_unit(self.model, units[int(number)], self.bar.update)
 
     def on_predict_end(self) -> None:
-        """Waits for the other processes, so that the summary knows of their units."""
-        self.trainer.strategy.barrier()
+        """No barrier: what the others did is in the journal, and a dead one would never come to it."""
+        self.bar.close()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The adapter's alone: checkpoints are some MB."""

@@ -11,10 +11,10 @@ import torch
 
 from tests.clips import real_clips
 from tests.stacks import model
+from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.cli import main
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.report.pictures import panel
-from vsr_adapter.report.protocol import fingerprint
 from vsr_adapter.types import Clip
 from vsr_adapter.video.images import read_pixels
 from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale

@@ -1,25 +1,30 @@
 """The LightningDataModule: clips for fit, validate and test; units of work for predict."""
 
-from functools import cached_property
+import os
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+from filelock import FileLock
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
+from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
-from vsr_adapter.predict.journal import forget
-from vsr_adapter.predict.units import Unit, plan_units
+from vsr_adapter.predict.journal import current, done_record
+from vsr_adapter.predict.options import PredictOptions
+from vsr_adapter.predict.plan import Plan, plan, prepare
+from vsr_adapter.predict.report import alive, outline
+from vsr_adapter.predict.targets import pair
 
-
-def first(batch: list[Unit]) -> Unit:
-    """The only unit of a batch."""
-    return batch[0]
+DEFAULT_OPTIONS = PredictOptions()
 
 
 def unset(name: str) -> UserError:
@@ -52,9 +57,8 @@ class ClipDataModule(LightningDataModule):
         origin: which twins of those that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
         shifted_lr: whether test twins may lie elsewhere than HR.
         input: videos to predict: files, folders of frames, or folders of either.
-        output: folder for the predicted videos.
-        output_format: ``mp4``, or ``png`` for folders of frames.
-        overwrite: whether existing predictions may be replaced.
+        output: folder for the predicted videos, or a file, for one.
+        predict: how videos are predicted.
     """
 
     def __init__(
@@ -80,8 +84,7 @@ class ClipDataModule(LightningDataModule):
         shifted_lr: bool = False,
         input: list[Path] | None = None,
         output: Path | None = None,
-        output_format: Literal["mp4", "png"] = "mp4",
-        overwrite: bool = False,
+        predict: PredictOptions = DEFAULT_OPTIONS,
     ):
         super().__init__()
         self.train_roots, self.train_lr = [train] if isinstance(train, Path) else train or [], train_lr
@@ -110,7 +113,11 @@ class ClipDataModule(LightningDataModule):
         self.input, self.output = input or [], output
         self.train_loader: ResumableLoader | None = None
         self.resume: dict[str, int] = {"epoch": 0, "batches": 0}
-        self.output_format, self.overwrite = output_format, overwrite
+        self.predict = predict
+        self.settings: dict[str, Any] = {}
+        self.plan = Plan([], [])
+        self.skipped: list[Path] = []
+        self.alive: FileLock | None = None
 
     def dataset(self, name: Literal["val", "test"]) -> ClipDataset:
         """The clips of ``val`` or ``test``.
@@ -174,27 +181,59 @@ class ClipDataModule(LightningDataModule):
         """Test clips."""
         return self.evaluation_loader("test")
 
-    @cached_property
-    def units(self) -> list[Unit]:
-        """What predict has to do.
+    def setup(self, stage: str) -> None:
+        """Before predict: a lock that others can see, for as long as this process lives."""
+        if stage == "predict":
+            self.check_paths()
+            _, rank = self.ranks
+            if rank:
+                self.lock_folder.mkdir(parents=True, exist_ok=True)
+                self.alive = alive(self.lock_folder, rank)
+                self.alive.acquire()
+
+    def check_paths(self) -> None:
+        """Refuses to predict nothing, or nowhere.
 
         Raises:
-            UserError: no input or no output is set, or what `plan_units` refuses.
+            UserError: no input or no output is set.
         """
         if not self.input or self.output is None:
             raise UserError("data.input or data.output is not set: nothing to predict; pass --input PATH --output DIR")
-        return plan_units(self.input, self.output, self.output_format, self.overwrite)
 
-    def prepare_data(self) -> None:
-        """Before predict, in one process of a machine: the journal forgets what earlier runs said of these videos."""
-        if self.trainer is not None and self.trainer.predicting:
-            forget(self.units)
+    @property
+    def lock_folder(self) -> Path:
+        """Where processes say that they live."""
+        assert self.output is not None
+        return (self.output.parent if self.output.suffix else self.output) / ".vsr"
 
     def predict_dataloader(self) -> DataLoader:
-        """Units of work; map-style, so that Lightning shares them out without repeats."""
-        world_size, _ = self.ranks
-        if len(self.units) < world_size:
-            raise UserError(
-                f"{len(self.units)} videos for {world_size} processes; pass --trainer.devices {len(self.units)}"
-            )
-        return DataLoader(self.units, batch_size=1, collate_fn=first, num_workers=0)  # type: ignore[arg-type] # a list is map-style
+        """Segments of all videos; map-style, so that Lightning shares them out without repeats."""
+        assert self.output is not None
+        assert self.trainer is not None
+        model = self.trainer.lightning_module.model
+        world_size, rank = self.ranks
+        if self.predict.threads is None:
+            # the number of cores, whatever the launcher has set: bits must not depend on the number of processes
+            self.predict = replace(self.predict, threads=os.cpu_count())
+        torch.set_num_threads(self.predict.threads or 1)
+        decides = {
+            **self.settings,
+            "adapter": fingerprint(model.adapter),
+            "device": self.trainer.strategy.root_device.type,
+            "precision": str(self.trainer.precision),
+            "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],
+        }
+        self.plan = plan(model, pair(self.input, self.output), self.predict, decides)
+        self.skipped = [job.source for job in self.plan.jobs if done_record(current(job)) is not None]
+        if rank == 0:
+            lines = prepare(self.plan.jobs)
+            if not self.predict.quiet:
+                print("\n".join([*lines, *(outline(model, job) for job in self.plan.jobs)]))
+        # numbers of units: Lightning looks into batches for tensors to move; and every process needs at least one
+        return DataLoader(range(max(len(self.plan.units), world_size)), batch_size=1, num_workers=0)  # type: ignore[arg-type] # a range is map-style
+
+    @property
+    def frames_to_do(self) -> int:
+        """Frames of this process's share."""
+        world_size, rank = self.ranks
+        return sum(unit.stretch.end - unit.stretch.begin for unit in self.plan.units[rank::world_size])

@@ -1,24 +1,14 @@
 """What the numbers of a test depend on: two tables compare where these lines are the same."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from importlib.metadata import version
 
 import cv2
 import torch
-from torch import nn
 
+from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
-
-
-def fingerprint(adapter: nn.Module) -> str:
-    """The first 12 digits of the SHA-256 of an adapter's weights, by name."""
-    digest = sha256()
-    for name, tensor in sorted(adapter.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str], where: str) -> dict[str, str]:
@@ -36,7 +26,7 @@ def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str
         **data,
         "metrics": preparation(metrics),
         "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}",
-        "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)}",
+        "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
         "condition": model.condition_mode,
         "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
         f"{type(model.start).__name__}, guidance {model.guidance_scale:g}, seed {model.seed}",

@@ -127,6 +127,9 @@ class Encoding:
         """What a result cannot hold of its source, in words."""
         look = self.look(source)
         said = [f"alpha ({self.codec} has none; --codec prores or ffv1 keeps it)"] if source.alpha > look.alpha else []
+        if self.codec == "ffv1" and not self.images and source.aspect != 1:
+            # it is the stream's own in Matroska, which PyAV does not let us set, and H.264 and H.265 have one inside
+            said.append(f"pixel aspect {source.aspect} (ffv1 has none)")
         if look.depth < source.depth:
             said.append(f"{source.depth} bits (written as {look.depth})")
         return said

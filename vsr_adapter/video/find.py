@@ -1,6 +1,7 @@
 """Finding videos and folders of frames."""
 
 import re
+import warnings
 from pathlib import Path
 
 from vsr_adapter.errors import UserError
@@ -26,7 +27,7 @@ def frame_files(folder: Path) -> list[Path]:
 
 
 def find_videos(root: Path) -> list[Path]:
-    """Video files and folders of frames under ``root``, or ``root`` itself; sorted, hidden names left out.
+    """Video files and folders of frames under ``root``, or ``root`` itself; sorted, without hidden names and links out.
 
     Raises:
         UserError: nothing there.
@@ -38,6 +39,9 @@ def find_videos(root: Path) -> list[Path]:
     found = [root] if frame_files(root) else []
     for path in sorted(root.rglob("*"), key=lambda path: [natural_key(Path(part)) for part in path.parts]):
         if any(part.startswith(".") for part in path.relative_to(root).parts):
+            continue
+        if path.is_symlink() and root.resolve() not in path.resolve().parents:
+            warnings.warn(f"{path}: leads out of {root}, and is left out; name its target as an input", stacklevel=2)
             continue
         if (path.is_dir() and frame_files(path)) or (path.is_file() and path.suffix.lower() in VIDEO_SUFFIXES):
             found.append(path)

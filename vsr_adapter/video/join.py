@@ -102,8 +102,9 @@ def join(
     begin, end = shift * known.time_base, (ends[-1] + shift) * known.time_base
     file = f"file:{source}"
     try:
+        next(opened_packets(segments[0].path))  # says what is wrong with it, if anything
         with (
-            av.open(f"file:{segments[0].path}") as first,
+            av.open(f"file:{segments[0].path}") as first,  # the template's memory is the container's
             av.open(f"file:{target}", "w", format=MUXERS[container]) as output,
         ):
             video = output.add_stream_from_template(first.streams.video[0])
@@ -137,8 +138,7 @@ def video_packets(
     """
     numbers: list[int] = []
     for segment in segments:
-        with av.open(f"file:{segment.path}") as file:
-            shown = [packet.pts for packet in file.demux(video=0) if packet.size]
+        shown = [packet.pts for packet in opened_packets(segment.path)]
         if len(shown) != len(segment.numbers):
             raise UserError(
                 f"{segment.path}: {len(shown)} frames, must be {len(segment.numbers)}; delete it, run again"
@@ -154,9 +154,16 @@ def video_packets(
 
 
 def opened_packets(path: Path) -> Iterator[av.Packet]:
-    """Packets of a segment."""
-    with av.open(f"file:{path}") as file:
-        yield from (packet for packet in file.demux(video=0) if packet.size)
+    """Packets of a segment.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with av.open(f"file:{path}") as file:
+            yield from (packet for packet in file.demux(video=0) if packet.size)
+    except av.error.FFmpegError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); delete it and its .json, and run again") from error
 
 
 def add_others(
@@ -205,6 +212,8 @@ def other_packets(
         begin: seconds where a preview begins; what lies outside is left out, and the rest begins there.
         end: seconds where it ends.
     """
+    if not mapped:
+        return  # demuxing no streams would be demuxing all
     last = Fraction(-(10**9))
     for packet in source.demux([source.streams[number] for number in mapped]):
         stamp = packet.dts if packet.dts is not None else packet.pts

@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 
 from tests.clips import cut, write_folder, write_video
+from tests.predict import predict
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
-from vsr_adapter.predict.units import plan_units
+from vsr_adapter.predict.targets import pair
 from vsr_adapter.video.index import probe
 from vsr_adapter.video.read import read_frames
-
-
-def predict(*arguments) -> int:
-    quick = ["--config", "tiny.yaml", "--steps", "1"]
-    return main(["predict", *quick, *map(str, arguments)])
 
 
 def test_videos_and_folders_come_out_x4_with_their_frames_and_rate(tmp_path, capsys):
@@ -29,7 +25,8 @@ def test_videos_and_folders_come_out_x4_with_their_frames_and_rate(tmp_path, cap
     assert "2 done, 0 failed" in out
     assert "a b.mp4: 11 frames" in out
     assert "vsr: note: random weights in UNet, VAE, ViT, adapter" in out
-    assert "11/11" in err, "a progress bar in frames"
+    assert "14/14" in err, "one progress bar, in frames"
+    assert "a b.mp4: 22x14 -> 88x56, 11 frames, 2 windows, 1 segment" in out
 
 
 def test_png_frames_are_what_the_stack_gives(tmp_path):
@@ -73,18 +70,18 @@ def test_nothing_is_overwritten_unless_asked(tmp_path, capsys):
 def test_an_output_inside_the_input_is_not_predicted_again(tmp_path):
     write_video(tmp_path / "a.mp4", cut(0, 2, height=8, width=8))
     write_video(tmp_path / "out" / "b.mp4", cut(0, 2, height=8, width=8))
-    assert [unit.source.name for unit in plan_units([tmp_path], tmp_path / "out")] == ["a.mp4"]
+    assert [video.source.name for video in pair([tmp_path], tmp_path / "out")] == ["a.mp4"]
 
 
 def test_names_that_clash_keep_their_ending(tmp_path):
     for name in ("a.mkv", "a.mp4"):
         write_video(tmp_path / "in" / name, cut(0, 1, height=8, width=8))
-    targets = [unit.target.name for unit in plan_units([tmp_path / "in"], tmp_path / "out")]
-    assert targets == ["a.mp4", "a.mp4.mp4"]
+    targets = [video.target.name for video in pair([tmp_path / "in"], tmp_path / "out")]
+    assert targets == ["a", "a.mp4"], "a suffix is added to both"
     write_video(tmp_path / "other" / "a.mkv", cut(0, 1, height=8, width=8))
     write_video(tmp_path / "third" / "a.mkv", cut(0, 1, height=8, width=8))
     with pytest.raises(UserError, match=r"its output .* is that of .*; use two output folders"):
-        plan_units([tmp_path / "in", tmp_path / "other", tmp_path / "third"], tmp_path / "out")
+        pair([tmp_path / "in", tmp_path / "other", tmp_path / "third"], tmp_path / "out")
 
 
 def test_an_unwritable_output_fails_in_one_line(tmp_path, capsys):
@@ -111,5 +108,5 @@ def test_the_same_command_gives_the_same_frames(tmp_path):
 
 def test_without_a_config_the_shipped_default_runs(tmp_path):
     write_video(tmp_path / "a.mp4", cut(0, 1, height=8, width=8))
-    assert main(["predict", "--input", str(tmp_path / "a.mp4"), "--output", str(tmp_path / "out")]) == 0
+    assert main(["predict", "--input", str(tmp_path / "a.mp4"), "--output", str(tmp_path / "out"), "--steps=1"]) == 0
     assert probe(tmp_path / "out" / "a.mp4").frames == 1
