@@ -1,5 +1,6 @@
 """Entry point `vsr`: LightningCLI for fit, validate, test and predict; plain functions for the rest."""
 
+import io
 import json
 import logging
 import sys
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0, 1 for a mistake in data or settings or a video that failed, 2 for a wrong command line.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names need not be text
     try:
         options, arguments = parse(sys.argv[1:] if argv is None else argv)
         if options.command == "export":

@@ -44,7 +44,9 @@ def pair(inputs: Iterable[Path], output: Path) -> list[Video]:
         raise UserError(f"--output {output}: is a file; name a folder")
     claimed: dict[Path, Path] = {}
     for root, source in found:
-        if output.resolve() in source.resolve().parents:
+        if root.is_dir() and root.resolve() == output.resolve():
+            raise UserError(f"--output {output}: is the input folder; name another one")
+        if source != root and output.resolve() in source.resolve().parents:
             continue  # what an earlier run wrote into a folder inside the input
         name = source.relative_to(root) if source != root else Path(source.name)
         plain = name.with_suffix("") if source.suffix.lower() in VIDEO_SUFFIXES else name
