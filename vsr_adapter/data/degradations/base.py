@@ -56,6 +56,7 @@ class BlurDown(Degradation):
 
     name = "BD"
     taps = 12
+    first = 1  # HR pixel under the kernel's (left) middle tap in the first sample: MATLAB's s / 2, counted from 0
     border = "replicate"
 
     def __call__(self, hr: Tensor, scale: int, key: tuple[object, ...] = ()) -> Tensor:
@@ -72,11 +73,6 @@ class BlurDown(Degradation):
         small = F.conv2d(F.pad(hr, pad, mode=self.border), kernel, stride=4, groups=3)
         return (small * 255).round().clamp(0, 255) / 255
 
-    @property
-    def first(self) -> int:
-        """HR pixel at the kernel's (left) middle tap in the first sample: MATLAB's ``s / 2``, counted from 0."""
-        return 1
-
 
 class DUFBlurDown(BlurDown):
     """BD in the phase of DUF's code: 13 x 13 taps about pixels 0, 4, 8 ..., borders reflected.
@@ -86,9 +82,5 @@ class DUFBlurDown(BlurDown):
 
     name = "BD-DUF"
     taps = 13
+    first = 0
     border = "reflect"
-
-    @property
-    def first(self) -> int:
-        """HR pixel at the kernel's middle tap in the first sample."""
-        return 0
