@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.memory import settled
 from vsr_adapter.model import VSRModel
 from vsr_adapter.tiles import TilePlan, cut_tiles, padded, plan_tiles, upscaled
 from vsr_adapter.video.plan import Window, blend, stream_windows, windows_of
@@ -34,6 +35,7 @@ def restore(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarra
     first = next(stream, None)
     if first is None:
         return
+    model.tiles = settled(model, *first.shape[:2])
     windows = stream_windows(chain([first], stream), model.window, model.overlap)
     for stretch in blend((window, upscale_window(model, block, window)) for window, block in windows):
         for frame in stretch:

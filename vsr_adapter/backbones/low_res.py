@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from vsr_adapter.errors import UserError
 
@@ -21,6 +22,11 @@ def check_low_res(low_res: Tensor, z_t: Tensor) -> None:
         )
 
 
+def has_values(tensor: Tensor) -> bool:
+    """Whether it holds numbers: on the meta device and in fake mode, where costs are counted, it does not."""
+    return not tensor.is_meta and not isinstance(tensor, FakeTensor)
+
+
 def each_noise_level(noise_level: Tensor | int, batch: int, device: torch.device, levels: int = 1000) -> Tensor:
     """The noise level of each clip, shape (B,).
 
@@ -35,6 +41,6 @@ def each_noise_level(noise_level: Tensor | int, batch: int, device: torch.device
     """
     level = torch.as_tensor(noise_level, device=device).expand(batch)
     most = min(MAX_NOISE_LEVEL, levels - 1)
-    if not level.is_meta and (int(level.max()) > most or int(level.min()) < 0):
+    if has_values(level) and (int(level.max()) > most or int(level.min()) < 0):
         raise UserError(f"noise_level {level.tolist()}: must lie in 0 to {most}; pass a lower noise_level")
     return level

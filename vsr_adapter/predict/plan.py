@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.memory import settled
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.jobs import Job, Stretch, folder_of, identity, other_folders, plan_stretches
 from vsr_adapter.predict.journal import begin, done_record
@@ -96,11 +97,12 @@ def job_of(model: VSRModel, video: Video, options: PredictOptions, settings: Map
     detect = options.cuts == "on" or (options.cuts == "auto" and can_detect())
     cuts = scene_cuts(video.source, options.start, last - options.start, model.window) if detect else []
     stretches = plan_stretches(options.start, last, cuts, model.window, model.overlap, options.segment)
+    tiles = settled(model, known.info.height, known.info.width)  # once, before all that follows from it
     decides = {
         **settings,
         "input": identity(video.source, known),
         "encoding": asdict(options.encoding),
-        "tiles": asdict(model.tiles),
+        "tiles": asdict(tiles),
         "size": [width, height],
         "windows": [model.window, model.overlap, options.segment],
         "cuts": cuts,
@@ -111,7 +113,7 @@ def job_of(model: VSRModel, video: Video, options: PredictOptions, settings: Map
     notes = [said] if said else []
     notes += notes_on(video, known, options, target)
     folder = folder_of(target, decides)
-    job = Job(video.source, target, folder, stretches, model.tiles, decides, options, tuple(notes))
+    job = Job(video.source, target, folder, stretches, tiles, decides, options, tuple(notes))
     check_target(job)
     return job
 
