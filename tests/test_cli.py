@@ -127,13 +127,6 @@ def run(command, *more) -> int:
     return main([command, "--config", "tiny.yaml", "--trainer.logger=false", *map(str, more)])
 
 
-def test_test_scores_the_output_and_bicubic(clips, capsys):
-    assert run("test", f"--data.test={clips}", "--steps", 1) == 0
-    out = capsys.readouterr().out
-    for name in ("test/psnr", "test/ssim", "test/psnr_bicubic", "test/ssim_bicubic"):
-        assert name in out
-
-
 def one_line(capsys, code: int) -> str:
     assert code == 1
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("vsr: error: ")]

@@ -1,30 +1,19 @@
 """Lightning callbacks."""
 
+from pathlib import Path
+from typing import Any
+
 import torch
+import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 from torch.utils.data import default_collate
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.report.pictures import panel, strip
+from vsr_adapter.report.protocol import protocol
+from vsr_adapter.report.table import Score, Table
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_upscale
-
-
-def strip(clip: Clip, output: Tensor, scale: int) -> Tensor:
-    """LR | bicubic | output | HR of the middle frame, side by side at the size of HR.
-
-    Args:
-        clip: a batch of one.
-        output: video in [0, 1], shape (1, T, 3, H, W).
-        scale: upscaling factor.
-
-    Returns:
-        Image in [0, 1], shape (3, H, 4 W).
-    """
-    middle = clip.lr.shape[1] // 2
-    pixels = clip.lr.repeat_interleave(scale, -2).repeat_interleave(scale, -1)
-    videos = [pixels, bicubic_upscale(clip.lr, scale), output, clip.hr]
-    return torch.cat([video[0, middle].float().cpu() for video in videos], dim=-1)
+from vsr_adapter.video.images import write_png
 
 
 class SampleStrips(Callback):
@@ -55,3 +44,50 @@ class SampleStrips(Callback):
                 output = pl_module.sample(clip)
             image = strip(clip, output, pl_module.model.scale)
             trainer.logger.experiment.add_image(f"val/{clip.name[0]}", image, trainer.global_step)
+
+
+class TestReport(Callback):
+    """Prints the means of a test over its protocol; writes them, every clip's numbers, and pictures, into a folder.
+
+    Args:
+        folder: gets ``scores.md``, ``scores.csv``, ``scores.json`` and ``pictures/CLIP.png``; None only prints.
+    """
+
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder
+        self.scores: list[Score] = []
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forgets an earlier test."""
+        self.scores = []
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Clip, *position: Any
+    ) -> None:
+        """Keeps the numbers, writes the pictures."""
+        self.scores += outputs.scores
+        if self.folder is None:
+            return
+        for i, name in enumerate(batch.name):
+            one = Clip(batch.lr[i : i + 1], batch.hr[i : i + 1], [name])
+            image = panel(one, outputs.output[i : i + 1], pl_module.model.scale)
+            path = self.folder / "pictures" / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts the processes' clips together: each has every one of its own once."""
+        parts = [self.scores] * trainer.world_size
+        if trainer.world_size > 1:
+            dist.all_gather_object(parts, self.scores)
+        where = f"{pl_module.device.type}, {trainer.precision}"
+        data = trainer.test_dataloaders.dataset.describe()
+        lines = protocol(pl_module.model, pl_module.measures(), data, where)
+        table = Table(lines, [score for part in parts for score in part])
+        for method in table.methods:
+            for column in table.columns:
+                pl_module.log(f"test/{column}/{method}", table.mean(method, column).value)
+        if trainer.is_global_zero:
+            print(table.text())
+            if self.folder is not None:
+                table.write(self.folder)

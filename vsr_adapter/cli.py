@@ -42,6 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             print(info(find_config(options.config), options.size, options.frames, options.steps))
             return 0
+        if options.command == "compare":
+            from vsr_adapter.compare import main as compare
+
+            compare(arguments)
+            return 0
+        if options.command == "data":
+            from vsr_adapter.data.check import check
+
+            report = check(options.folder, options.lr, options.split)
+            print("\n".join(report.lines))
+            return int(report.problems > 0)
         if options.command == "convert":
             from vsr_adapter.commands import convert
 
@@ -72,6 +83,7 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
     """Runs one of the trainer's commands; returns the exit code."""
     from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+    from vsr_adapter.callbacks import TestReport
     from vsr_adapter.checkpoint import read_checkpoint
     from vsr_adapter.data.datamodule import ClipDataModule
     from vsr_adapter.module import AdapterModule
@@ -81,6 +93,9 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
 
     class VSRCLI(LightningCLI):
         """Stock, but for checkpoints: ours hold no hyperparameters, so none can override the command line."""
+
+        def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+            parser.add_lightning_class_args(TestReport, "report")
 
         def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
             try:
@@ -94,6 +109,8 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
                 read_checkpoint(path)
 
         def before_instantiate_classes(self) -> None:
+            if self.subcommand == "test":
+                self.config.test.verbose = False  # the report has the means, with intervals
             if self.subcommand == "predict":
                 # each unit has a bar of its own, in frames
                 self.config.predict.trainer.enable_progress_bar = False

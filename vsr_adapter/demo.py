@@ -10,7 +10,7 @@ import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
-from vsr_adapter.metrics import psnr, ssim
+from vsr_adapter.metrics import PSNR, SSIM
 from vsr_adapter.video.images import write_png
 from vsr_adapter.video.read import read_frames
 from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
@@ -43,7 +43,7 @@ def demo(output: Path) -> int:
     ours = video(list(read_frames(output / "upscaled" / "sample_lr.mp4")))
     bicubic = bicubic_upscale(lr)
     for name, clip in [("bicubic", bicubic), ("ours", ours)]:
-        print(f"{name:8} PSNR {psnr(clip, truth).item():.2f} dB, SSIM {ssim(clip, truth).item():.4f}")
+        print(f"{name:8} PSNR {PSNR()(clip, truth).item():.2f} dB, SSIM {SSIM()(clip, truth).item():.4f}")
     pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
     strip = np.hstack([images(clip)[FRAMES // 2] for clip in (pixels, bicubic, ours, truth)])
     cv2.imwrite(str(output / "strip.png"), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))

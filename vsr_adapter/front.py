@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from vsr_adapter.errors import UserError
 
-LIGHTNING_OPTIONS = ("--model", "--data", "--trainer", "--seed_everything", "--ckpt_path", "--print_config")
+LIGHTNING_OPTIONS = ("--model", "--data", "--trainer", "--report", "--seed_everything", "--ckpt_path", "--print_config")
+PARTS = ("--model.", "--data.", "--trainer.", "--report.")
 DEFAULT_CONFIG = "default.yaml"
 
 
@@ -107,6 +108,14 @@ def build_parser() -> Parser:
     info.add_argument("--size", type=positive, default=80, help="side of the low-resolution frames, in pixels")
     info.add_argument("--frames", type=positive, default=8, help="of a clip")
     info.add_argument("--steps", type=positive, default=30, help="denoising steps of a clip")
+    # its options are those of a function: `vsr_adapter.compare` reads them
+    commands.add_parser("compare", help="one table for several methods", add_help=False)
+    data = commands.add_parser("data", help="look at data sets", allow_abbrev=False)
+    looks = data.add_subparsers(dest="look", required=True, metavar="COMMAND", parser_class=Parser)
+    check = looks.add_parser("check", help="what a folder holds, what is missing, where LR lies", allow_abbrev=False)
+    check.add_argument("folder", type=existing, help="a set as distributed, or any folder of clips")
+    check.add_argument("--lr", type=existing, metavar="FOLDER", help="low-resolution twins of any folder")
+    check.add_argument("--split", choices=["train", "val", "test"], default="test", help="of a set with several")
     convert = commands.add_parser("convert", help="write pickled weights as safetensors, once", allow_abbrev=False)
     convert.add_argument("source", type=existing, help="a .bin or .pt file, or the published folder")
     return parser
@@ -129,7 +138,10 @@ def add_run_options(command: argparse.ArgumentParser, name: str) -> None:
     )
     if name in ("test", "predict"):
         command.add_argument("--steps", type=positive, help="denoising steps")
-        command.add_argument("--condition", choices=["on", "off"], help="adapter's tokens, or the null tokens")
+        modes = ["on", "off", "shuffled"]
+        command.add_argument("--condition", choices=modes, help="adapter's tokens, the null tokens, or shuffled ones")
+    if name == "test":
+        command.add_argument("--output", type=Path, metavar="DIR", help="folder for tables and pictures")
     if name == "predict":
         command.add_argument(
             "--input",
@@ -178,7 +190,7 @@ def check_rest(rest: Sequence[str], prog: str) -> None:
     for word in rest:
         if word.startswith("--"):
             option = word.split("=")[0]
-            if option not in LIGHTNING_OPTIONS and not option.startswith(("--model.", "--data.", "--trainer.")):
+            if option not in LIGHTNING_OPTIONS and not option.startswith(PARTS):
                 raise CommandLineError(
                     f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X"
                 )
@@ -204,6 +216,8 @@ def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> lis
     settings["ckpt_path"] = options.ckpt_path
     settings["model.sampler.steps"] = getattr(options, "steps", None)
     settings["model.condition"] = getattr(options, "condition", None)
+    if options.command == "test":
+        settings["report.folder"] = options.output
     if options.command == "predict":
         settings["data.input"] = json.dumps([str(path) for path in options.input])
         settings["data.output"] = options.output
@@ -228,6 +242,8 @@ def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """
     parser = build_parser()
     options, rest = parser.parse_known_args(argv)
+    if options.command == "compare":
+        return options, rest
     if options.command not in ("fit", "validate", "test", "predict"):
         if rest:
             raise CommandLineError(f"{rest[0]}: no such option; see vsr {options.command} --help")

@@ -49,7 +49,9 @@ class VSRModel(nn.Module):
         negative_prompt: text that guidance leads away from, instead of the null tokens.
         guidance_scale: classifier-free guidance against the null tokens; 1 is none, and one pass a step.
         noise_level: training time of the noise in the low-resolution clip, for backbones that noise it.
-        condition: ``on`` uses the adapter's tokens, ``off`` the backbone's null tokens.
+        condition: ``on`` uses the adapter's tokens, ``off`` the backbone's null tokens, ``shuffled`` the adapter's with
+            their numbers in a fixed wrong order: as large, and meaningless. Attention does not see the order of tokens
+            alone.
         scale: upscaling factor.
         window: frames that are sampled together by predict; the adapter's where None.
         overlap: frames that neighbouring windows share, and over which they are blended.
@@ -70,7 +72,7 @@ class VSRModel(nn.Module):
         negative_prompt: str | None = None,
         guidance_scale: float = 1.0,
         noise_level: int = 120,
-        condition: Literal["on", "off"] = "on",
+        condition: Literal["on", "off", "shuffled"] = "on",
         scale: int = 4,
         window: int | None = None,
         overlap: int = 2,
@@ -144,6 +146,9 @@ class VSRModel(nn.Module):
         with torch.no_grad():
             features = self.encoder(lr)
         tokens = self.adapter(features)
+        if self.condition_mode == "shuffled":
+            order = torch.randperm(tokens[0].numel(), generator=generator(self.seed, "shuffled"))
+            tokens = tokens.flatten(1)[:, order.to(tokens.device)].view_as(tokens)
         return Condition(torch.cat([tokens, prompt.to(tokens)], dim=1) if self.prompt else tokens, lr)
 
     def loss(self, clip: Clip, key: tuple[object, ...]) -> Tensor:

@@ -30,8 +30,10 @@ def parse_model(path: str | Path, **settings: Any) -> VSRModel:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--config", action="config")
     parser.add_class_arguments(AdapterModule, "model", sub_configs=True)
-    for other, kind in [("data", dict), ("trainer", dict), ("seed_everything", int), ("ckpt_path", str)]:
-        parser.add_argument(f"--{other}", type=kind | None)  # parts of the config that are not ours to use
+    # parts of the config that are not ours to use
+    others: dict[str, Any] = {"data": dict, "trainer": dict, "report": dict, "seed_everything": int, "ckpt_path": str}
+    for other, kind in others.items():
+        parser.add_argument(f"--{other}", type=kind | None)
     overrides = [f"--model.{name.replace('__', '.')}={value}" for name, value in settings.items()]
     try:
         parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vsr_adapter.data.alignment import align
+from vsr_adapter.data.degradations import Bicubic, Degradation
+from vsr_adapter.data.frames import check_frames, check_image, check_twin
+from vsr_adapter.data.layouts import Pair, Split, find_pairs
+from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import Clip, VideoInfo
-from vsr_adapter.video.find import VIDEO_SUFFIXES, find_videos
+from vsr_adapter.video.find import frame_files
 from vsr_adapter.video.index import probe
 from vsr_adapter.video.read import read_frames
-from vsr_adapter.video.resize import bicubic_downscale
 
 
 class Item(NamedTuple):
@@ -32,41 +36,28 @@ class Item(NamedTuple):
     start: int
 
 
-def videos_by_name(root: Path) -> dict[str, Path]:
-    """Videos under ``root`` by their path in it, without the ending of files.
-
-    Raises:
-        UserError: none, or two of one name.
-    """
-    found: dict[str, Path] = {}
-    for path in find_videos(root):
-        inside = path.relative_to(root) if path != root else Path(path.name)
-        name = (
-            inside.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() else inside
-        ).as_posix()
-        if name in found:
-            raise UserError(f"{path}: has the name of {found[name]}; clips are known by name, rename one")
-        found[name] = path
-    return found
-
-
 class ClipDataset(Dataset[Clip]):
     """Clips of ``frames`` frames, centre-cropped, with their low-resolution twins.
 
     Decoding seeks: a clip costs its own frames and the run-in from a keyframe.
 
     Args:
-        root: videos, folders of frames, or folders of either.
-        lr_root: low-resolution twins of the same names; None makes LR by MATLAB-exact bicubic from the HR crop.
+        root: videos, folders of frames, folders of either, or a set as distributed (`layouts`).
+        lr_root: low-resolution twins of the same names; None takes those that a set ships, or else makes LR.
         frames: of a clip.
         size: side of the square HR crop, in pixels.
         scale: HR pixels per LR pixel.
         stride: frames from the start of one clip to that of the next; None puts them end to end.
         limit: clips of a video, spread evenly over it; None takes all.
+        degradation: makes LR of the crop, also of a set that ships twins; None makes it by MATLAB-exact bicubic, where
+            there are none.
+        seed: of the degradation's random numbers, with the clip's name and the epoch.
+        split: which clips of a set that holds several splits.
+        origin: which of the twins that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
 
     Raises:
-        UserError: nothing found; a video too short or too small; an LR twin that is missing, or whose frame
-            count or size does not fit.
+        UserError: nothing found; a video too short or too small, or with gaps; an LR twin that is missing, or whose
+            frame count, frame names or size do not fit.
     """
 
     def __init__(
@@ -78,6 +69,10 @@ class ClipDataset(Dataset[Clip]):
         scale: int = 4,
         stride: int | None = None,
         limit: int | None = None,
+        degradation: Degradation | None = None,
+        seed: int = 0,
+        split: Split = "test",
+        origin: str | None = None,
     ):
         if size % scale:
             raise UserError(
@@ -87,18 +82,23 @@ class ClipDataset(Dataset[Clip]):
             if value is not None and value < 1:
                 raise UserError(f"{what} {value}: must be at least 1; pass a positive number")
         self.frames, self.size, self.scale = frames, size, scale
-        twins = {} if lr_root is None else videos_by_name(lr_root)
+        self.degradation, self.seed = degradation or Bicubic(), seed
         self.items: list[Item] = []
-        for name, path in videos_by_name(root).items():
-            info = self.checked(probe(path))
-            twin = None if lr_root is None else self.checked_twin(name, info, twins, lr_root)
+        if degradation is not None and origin is None and lr_root is None:
+            origin = "made"
+        self.found = find_pairs(root, lr_root, split, origin)
+        for pair in self.found.pairs:
+            info = self.checked(probe(pair.hr))
+            twin = self.checked_twin(pair, info)
             starts = list(range(0, info.frames - frames + 1, stride or frames))
             if limit is not None and len(starts) > limit:
                 starts = [starts[i * len(starts) // limit] for i in range(limit)]
-            self.items += [Item(f"{name}/{start:08d}", info, twin, start) for start in starts]
+            self.items += [Item(f"{pair.name}/{start:08d}", info, twin, start) for start in starts]
 
     def checked(self, info: VideoInfo) -> VideoInfo:
-        """Refuses videos that hold no clip."""
+        """Refuses videos that hold no clip, and folders with gaps."""
+        if info.path.is_dir():
+            check_frames(info.path)
         if info.frames < self.frames:
             raise UserError(
                 f"{info.path}: {info.frames} frames, a clip has {self.frames}; remove it, "
@@ -112,19 +112,35 @@ class ClipDataset(Dataset[Clip]):
             )
         return info
 
-    def checked_twin(self, name: str, hr: VideoInfo, twins: dict[str, Path], lr_root: Path) -> Path:
+    def checked_twin(self, pair: Pair, hr: VideoInfo) -> Path | None:
         """Refuses low-resolution twins that do not fit."""
-        if name not in twins:
-            raise UserError(f"{lr_root}: holds no {name}, the LR twin of {hr.path}; add it, or leave out the LR folder")
-        lr = probe(twins[name])
-        if (lr.width * self.scale, lr.height * self.scale) != (hr.width, hr.height):
-            raise UserError(
-                f"{lr.path}: {lr.width}x{lr.height}, HR is {hr.width}x{hr.height}: sizes must differ by x{self.scale}; "
-                "pair it with the right HR, or set --data.scale"
-            )
-        if lr.frames != hr.frames:
-            raise UserError(f"{lr.path}: {lr.frames} frames, HR has {hr.frames}: must be equal; export both again")
-        return lr.path
+        if pair.lr is not None:
+            check_twin(probe(pair.lr), hr, self.scale)
+        return pair.lr
+
+    def check_alignment(self) -> None:
+        """Refuses twins that lie elsewhere than HR: a network scores many dB less on them, and nothing says why.
+
+        Raises:
+            UserError: the first of them.
+        """
+        for item in {item.lr: item for item in self.items if item.lr is not None}.values():
+            clip = self[self.items.index(item)]
+            place = align(clip.lr[0], clip.hr[0], self.scale)
+            if not place.centred:
+                raise UserError(
+                    f"{item.lr}: fits {place.gain:.1f} dB better ({place.dx:g}, {place.dy:g}) HR pixels from where it "
+                    f"should lie on {item.hr.path}; take another LR, or pass --data.shifted_lr true to score it so"
+                )
+
+    def describe(self) -> dict[str, str]:
+        """What numbers on these clips depend on."""
+        made = f"{self.degradation.name}x{self.scale} of the crop"
+        return {
+            "data": f"{self.found.name}, {len(self)} clips of {self.frames} frames",
+            "LR": made if self.found.origin is None else f"read: {self.found.origin}",
+            "crop": f"the middle {self.size}x{self.size} of HR",
+        }
 
     def __len__(self) -> int:
         return len(self.items)
@@ -132,18 +148,25 @@ class ClipDataset(Dataset[Clip]):
     def __getitem__(self, number: int) -> Clip:
         """A clip: lr (T, 3, size / scale, size / scale), hr (T, 3, size, size), its name."""
         item = self.items[number]
-        # on the LR grid, so that the crops of both show the same
-        top = (item.hr.height - self.size) // 2 // self.scale * self.scale
-        left = (item.hr.width - self.size) // 2 // self.scale * self.scale
+        top, left = self.corner(item)
         hr = self.read(item.hr.path, item.start, top, left, self.size)
         if item.lr is None:
-            lr = bicubic_downscale(hr, self.scale)
+            epoch = number.epoch if isinstance(number, EpochIndex) else 0
+            lr = self.degradation(hr, self.scale, (self.seed, item.name, epoch))
         else:
             scale = self.scale
             lr = self.read(item.lr, item.start, top // scale, left // scale, self.size // scale)
         return Clip(lr, hr, item.name)  # type: ignore[arg-type] # collation makes a list of names
 
+    def corner(self, item: Item) -> tuple[int, int]:
+        """Row and column of the crop in HR, on the LR grid, so that the crops of both show the same."""
+        top, left = ((side - self.size) // 2 // self.scale * self.scale for side in (item.hr.height, item.hr.width))
+        return top, left
+
     def read(self, path: Path, start: int, top: int, left: int, size: int) -> Tensor:
         """A cropped clip in [0, 1], shape (T, 3, size, size)."""
+        if path.is_dir():
+            for file in frame_files(path)[start : start + self.frames]:
+                check_image(file)
         crops = [frame[top : top + size, left : left + size] for frame in read_frames(path, start, self.frames)]
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous() / 255

@@ -2,20 +2,21 @@
 
 import os
 from dataclasses import replace
-from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from filelock import FileLock
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch import nn
 from torch.utils.data import DataLoader
 
+from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
+from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
 from vsr_adapter.predict.journal import current, done_record
 from vsr_adapter.predict.options import PredictOptions
@@ -23,27 +24,22 @@ from vsr_adapter.predict.plan import Plan, plan, prepare
 from vsr_adapter.predict.report import alive, outline
 from vsr_adapter.predict.targets import pair
 
-
-def digest(adapter: nn.Module) -> str:
-    """What names an adapter's weights."""
-    found = blake2b(digest_size=16)
-    for name, tensor in sorted(adapter.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
-
-
 DEFAULT_OPTIONS = PredictOptions()
+
+
+def unset(name: str) -> UserError:
+    """For clips that no folder was named for."""
+    return UserError(f"data.{name} is not set: there are no clips; pass --data.{name} FOLDER")
 
 
 class ClipDataModule(LightningDataModule):
     """Streams centre-cropped clips from folders of videos or of frames.
 
     Args:
-        train: training videos, high resolution.
+        train: training videos, high resolution: a set as distributed, any folder, or several of them.
         val: validation videos.
         test: test videos.
-        train_lr: low-resolution twins of ``train``; None makes them by MATLAB-exact bicubic.
+        train_lr: low-resolution twins of ``train``; None takes those that a set ships, or else makes them.
         val_lr: of ``val``.
         test_lr: of ``test``.
         frames: of a clip.
@@ -54,7 +50,12 @@ class ClipDataModule(LightningDataModule):
         eval_clips: validation and test clips of a video, at most, spread evenly; None takes all.
         batch_size: clips of a step, in each process.
         num_workers: processes that decode, for each process that trains.
-        seed: of the order of training clips.
+        seed: of the order of training clips, and of the degradation.
+        degradation: makes LR, anew in each epoch of training, also of a set that ships twins; None makes it by
+            MATLAB-exact bicubic where there are none.
+        train_weights: shares of several training sets in an epoch; None weighs all clips alike.
+        origin: which twins of those that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
+        shifted_lr: whether test twins may lie elsewhere than HR.
         input: videos to predict: files, folders of frames, or folders of either.
         output: folder for the predicted videos, or a file, for one.
         predict: how videos are predicted.
@@ -62,7 +63,7 @@ class ClipDataModule(LightningDataModule):
 
     def __init__(
         self,
-        train: Path | None = None,
+        train: list[Path] | Path | None = None,
         val: Path | None = None,
         test: Path | None = None,
         train_lr: Path | None = None,
@@ -77,13 +78,31 @@ class ClipDataModule(LightningDataModule):
         batch_size: int = 1,
         num_workers: int = 2,
         seed: int = 0,
+        degradation: Degradation | None = None,
+        train_weights: list[float] | None = None,
+        origin: str | None = None,
+        shifted_lr: bool = False,
         input: list[Path] | None = None,
         output: Path | None = None,
         predict: PredictOptions = DEFAULT_OPTIONS,
     ):
         super().__init__()
-        self.roots = {"train": (train, train_lr), "val": (val, val_lr), "test": (test, test_lr)}
-        self.clip: dict[str, int] = {"frames": frames, "size": size, "scale": scale}
+        self.train_roots, self.train_lr = [train] if isinstance(train, Path) else train or [], train_lr
+        if train_lr is not None and len(self.train_roots) > 1:
+            raise UserError(
+                f"data.train_lr {train_lr}: goes with one training set, not {len(self.train_roots)}; leave it out"
+            )
+        self.train_weights = train_weights
+        self.roots: dict[str, tuple[Path | None, Path | None]] = {"val": (val, val_lr), "test": (test, test_lr)}
+        self.clip: dict[str, Any] = {
+            "frames": frames,
+            "size": size,
+            "scale": scale,
+            "degradation": degradation,
+            "seed": seed,
+            "origin": origin,
+        }
+        self.shifted_lr = shifted_lr
         self.train_stride, self.train_clips, self.eval_clips = train_stride, train_clips, eval_clips
         self.seed = seed
         self.loading: dict[str, Any] = {
@@ -100,16 +119,16 @@ class ClipDataModule(LightningDataModule):
         self.skipped: list[Path] = []
         self.alive: FileLock | None = None
 
-    def dataset(self, name: str, stride: int | None = None, limit: int | None = None) -> ClipDataset:
-        """The clips of ``train``, ``val`` or ``test``.
+    def dataset(self, name: Literal["val", "test"]) -> ClipDataset:
+        """The clips of ``val`` or ``test``.
 
         Raises:
             UserError: no folder is set, or what `ClipDataset` refuses.
         """
         root, lr_root = self.roots[name]
         if root is None:
-            raise UserError(f"data.{name} is not set: there are no clips; pass --data.{name} FOLDER")
-        return ClipDataset(root, lr_root, stride=stride, limit=limit, **self.clip)
+            raise unset(name)
+        return ClipDataset(root, lr_root, limit=self.eval_clips, split=name, **self.clip)
 
     @property
     def ranks(self) -> tuple[int, int]:
@@ -118,7 +137,11 @@ class ClipDataModule(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled; resumes in the middle of an epoch."""
-        dataset = self.dataset("train", self.train_stride, self.train_clips)
+        if not self.train_roots:
+            raise unset("train")
+        settings = {"stride": self.train_stride, "limit": self.train_clips, "split": "train", **self.clip}
+        sets = [ClipDataset(root, self.train_lr, **settings) for root in self.train_roots]
+        dataset = sets[0] if len(sets) == 1 else Mixture(sets, self.train_weights, self.seed)
         world_size, rank = self.ranks
         self.train_loader = ResumableLoader(dataset, self.seed, world_size, rank, **self.loading)
         self.train_loader.load_state_dict(self.resume)
@@ -136,9 +159,11 @@ class ClipDataModule(LightningDataModule):
         """The training loader begins there."""
         self.resume = state_dict
 
-    def evaluation_loader(self, name: str) -> DataLoader:
+    def evaluation_loader(self, name: Literal["val", "test"]) -> DataLoader:
         """In order; every clip once, whatever the number of processes (Lightning's own sampler pads with repeats)."""
-        dataset = self.dataset(name, limit=self.eval_clips)
+        dataset = self.dataset(name)
+        if name == "test" and not self.shifted_lr:
+            dataset.check_alignment()
         world_size, rank = self.ranks
         if len(dataset) < world_size:
             raise UserError(
@@ -193,7 +218,7 @@ class ClipDataModule(LightningDataModule):
         torch.set_num_threads(self.predict.threads or 1)
         decides = {
             **self.settings,
-            "adapter": digest(model.adapter),
+            "adapter": fingerprint(model.adapter),
             "device": self.trainer.strategy.root_device.type,
             "precision": str(self.trainer.precision),
             "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],

@@ -1,11 +1,23 @@
 """A training loader that resumes in the middle of an epoch."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from vsr_adapter.types import Clip
+
+
+class EpochIndex(int):
+    """Number of a clip that knows the epoch it is drawn in: workers that live on cannot be told otherwise."""
+
+    epoch: int
+
+    def __new__(cls, number: int, epoch: int = 0) -> Self:
+        """The number, and the epoch."""
+        index = super().__new__(cls, number)
+        index.epoch = epoch
+        return index
 
 
 class ResumableSampler(DistributedSampler[Clip]):
@@ -14,7 +26,8 @@ class ResumableSampler(DistributedSampler[Clip]):
     skip = 0
 
     def __iter__(self) -> Iterator[Any]:
-        order = list(super().__iter__())
+        # torch promises clips, and gives their numbers
+        order = [EpochIndex(number, self.epoch) for number in super().__iter__()]  # type: ignore[arg-type]
         start, self.skip = self.skip, 0
         return iter(order[start:])
 

@@ -1,0 +1,258 @@
+"""Sets as distributed, with the files of a small picture in their places."""
+
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.clips import cut, write_folder, write_video
+from vsr_adapter.cli import main
+from vsr_adapter.data.alignment import align
+from vsr_adapter.data.check import check
+from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.data.datamodule import ClipDataModule
+from vsr_adapter.data.degradations import Bicubic, BlurDown, DUFBlurDown, RealWorld
+from vsr_adapter.data.frames import number_of
+from vsr_adapter.data.layouts import LAYOUTS, find_pairs, recognise
+from vsr_adapter.errors import UserError
+from vsr_adapter.video.find import frame_files
+
+FRAMES = cut(0, 3, height=64, width=80)
+HR = torch.from_numpy(np.stack(FRAMES)).permute(0, 3, 1, 2) / 255
+
+
+def small(degradation):
+    lr = (degradation(HR, 4, ()) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return list(np.ascontiguousarray(lr))
+
+
+BI, BD, DUF = small(Bicubic()), small(BlurDown()), small(DUFBlurDown())
+
+
+def reds(root):
+    for name in ("000", "001", "011", "241"):
+        write_folder(root / "train_sharp" / name, FRAMES)
+        write_folder(root / "train_sharp_bicubic" / "X4" / name, BI)
+    write_folder(root / "val_sharp" / "002", FRAMES)
+    return root
+
+
+def gt(root, *names, bd=BD):
+    for name in names:
+        write_folder(root / "GT" / name, FRAMES)
+        write_folder(root / "BIx4" / name, BI)
+        write_folder(root / "BDx4" / name, bd)
+    return root
+
+
+def names(root, split, origin=None):
+    return [
+        (pair.name, pair.lr and pair.lr.relative_to(root).parts[0])
+        for pair in find_pairs(root, None, split, origin).pairs
+    ]
+
+
+def test_reds_keeps_its_splits_apart(tmp_path):
+    root = reds(tmp_path / "anything")
+    assert names(root, "train") == [("001", "train_sharp_bicubic")]
+    assert names(root, "test") == [("000", "train_sharp_bicubic"), ("011", "train_sharp_bicubic")]
+    assert names(root, "val") == [("002", None)]
+    shutil.rmtree(root / "val_sharp")
+    assert names(root, "val") == [("241", "train_sharp_bicubic")]  # BasicSR's numbers
+
+
+def test_sets_that_look_alike_are_told_apart(tmp_path):
+    assert recognise(gt(tmp_path / "a" / "Vid4", "city", "walk"), "test").name == "Vid4"
+    assert recognise(gt(tmp_path / "UDM10", "band"), "test").name == "UDM10"
+    assert recognise(gt(tmp_path / "spmcs", "car05"), "test").name == "SPMCS"
+    assert recognise(gt(tmp_path / "mine", "x"), "test").name == "GT folder"
+    for part, frames in (("truth", FRAMES), ("blur4", BD)):
+        write_folder(tmp_path / "original" / "band" / part, frames)
+    assert names(tmp_path / "original", "test") == [("band", "band")]
+    write_folder(tmp_path / "YouHQ40" / "GT" / "0", FRAMES)
+    write_folder(tmp_path / "YouHQ40" / "LQ" / "0", BI)
+    assert names(tmp_path / "YouHQ40", "test") == [("0", "LQ")]
+    write_folder(tmp_path / "any" / "clip", FRAMES)
+    assert recognise(tmp_path / "any", "test") is None
+
+
+def test_vimeo_follows_its_lists(tmp_path):
+    for name in ("00001/0001", "00001/0002", "00002/0001"):
+        write_folder(tmp_path / "sequences" / name, FRAMES)
+    assert len(find_pairs(tmp_path, None, "train", None).pairs) == 3
+    (tmp_path / "sep_trainlist.txt").write_text("00001/0002\n00002/0001\n")
+    (tmp_path / "sep_testlist.txt").write_text("00001/0001\n")
+    assert names(tmp_path, "train") == [("00001/0002", None), ("00002/0001", None)]
+    assert names(tmp_path, "test") == [("00001/0001", None)]
+
+
+def test_the_twins_of_a_set_are_chosen_by_how_they_were_made(tmp_path):
+    vid4, udm10 = gt(tmp_path / "Vid4", "city"), gt(tmp_path / "UDM10", "band")
+    assert names(vid4, "test") == [("city", "BIx4")]
+    assert names(udm10, "test") == [("band", "BDx4")]
+    assert names(udm10, "test", "BI") == [("band", "BIx4")]
+    assert names(udm10, "test", "made") == [("band", None)]
+    with pytest.raises(UserError, match=r"UDM10: has no LR made by real-world; it has BD, BI, or pass made"):
+        names(udm10, "test", "real-world")
+    write_folder(tmp_path / "any" / "clip", FRAMES)
+    with pytest.raises(UserError, match=r"any: is no set that we know, and has no LR made by BD"):
+        names(tmp_path / "any", "test", "BD")
+    shutil.rmtree(udm10 / "BDx4" / "band")
+    write_folder(udm10 / "BDx4" / "other", BD)
+    with pytest.raises(UserError, match=r"BDx4/band: is missing, the BD twin of .*GT/band"):
+        names(udm10, "test")
+
+
+def test_clips_come_from_the_twins_or_are_made(tmp_path):
+    root = gt(tmp_path / "UDM10", "band")
+    lr = {
+        key: (ClipDataset(root, frames=3, size=64, **settings)[0].lr * 255).round().byte()
+        for key, settings in {
+            "shipped": {},
+            "BI": {"origin": "BI"},
+            "made": {"origin": "made"},
+            "degraded": {"degradation": BlurDown()},
+        }.items()
+    }
+    crop = np.s_[:, :, 2:18]
+    assert np.array_equal(lr["shipped"].permute(0, 2, 3, 1).numpy(), np.stack(BD)[crop])
+    assert np.array_equal(lr["BI"].permute(0, 2, 3, 1).numpy(), np.stack(BI)[crop])
+    assert not torch.equal(lr["made"], lr["BI"])  # the crop's own borders
+    assert torch.equal(lr["made"][..., 2:-2, 4:-4], lr["BI"][..., 2:-2, 4:-4])
+    assert not torch.equal(lr["degraded"], lr["shipped"])
+    assert torch.equal(lr["degraded"][..., 2:-2, 4:-4], lr["shipped"][..., 2:-2, 4:-4])
+
+
+@pytest.mark.parametrize(
+    ("degradation", "place"), [(Bicubic(), (0, 0)), (BlurDown(), (0, 0)), (DUFBlurDown(), (-1.5, -1.5))]
+)
+def test_places_of_degradations(degradation, place):
+    found = align(degradation(HR, 4, ())[0], HR[0])
+    assert (found.dx, found.dy) == place
+    assert found.centred == (place == (0, 0))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_and_codecs_do_not_look_like_a_shift(seed):
+    assert align(RealWorld()(HR, 4, (seed,))[0], HR[0]).centred
+
+
+@pytest.mark.parametrize(("dx", "dy"), [(1, -2), (-3, 0), (0, 2)])
+def test_whole_pixels_are_found_with_their_sign(dx, dy):
+    shows = HR.roll((-dy, -dx), (2, 3))  # at x, what lies at x + dx
+    found = align(Bicubic()(shows, 4)[0], HR[0])
+    assert (found.dx, found.dy) == (dx, dy)
+    assert not found.centred
+
+
+def test_a_shifted_test_set_is_not_scored_silently(tmp_path):
+    root = gt(tmp_path / "UDM10", "band", bd=DUF)
+    settings = {"test": root, "frames": 3, "size": 64, "num_workers": 0}
+    with pytest.raises(
+        UserError, match=r"BDx4/band: fits \d+\.\d dB better \(-1.5, -1.5\) HR pixels .*shifted_lr true"
+    ):
+        ClipDataModule(**settings).test_dataloader()
+    assert len(ClipDataModule(**settings, shifted_lr=True).test_dataloader()) == 1
+    assert len(ClipDataModule(**settings, origin="BI").test_dataloader()) == 1
+
+
+def test_check_tells_what_is_there(tmp_path, capsys):
+    root = gt(tmp_path / "UDM10", "band", "lake", bd=DUF)
+    write_folder(root / "GT" / "clap", FRAMES)
+    assert main(["data", "check", str(root)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{root}: UDM10, test: 3 clips, LR BD, BI"
+    assert lines[1].split() == ["clip", "frames", "HR", "LR", "BD", "LR", "BI"]
+    assert lines[2].split() == ["band", "3", "80x64", "20x16", "at", "(-1.5,", "-1.5)", "20x16", "centred"]
+    assert lines[3].split() == ["clap", "3", "80x64", "-", "-"]
+    problems = "\n".join(lines[5:])
+    for problem in [
+        "UDM10 has 10 clips, here are 3",
+        "GT/band: 3 frames, a whole one has 32",
+        "clap: has no LR of BI",
+        "BDx4/lake: fits ",
+    ]:
+        assert problem in problems
+
+
+def test_check_of_a_whole_folder_finds_nothing_wrong(tmp_path, capsys):
+    write_folder(tmp_path / "hr" / "clip", FRAMES)
+    write_folder(tmp_path / "lr" / "clip", BI)
+    write_video(tmp_path / "hr" / "film.mp4", cut(0, 8))
+    assert main(["data", "check", str(tmp_path / "hr")]) == 0
+    assert "a folder of clips: 2 clips, LR none, it will be made" in capsys.readouterr().out
+    assert main(["data", "check", str(tmp_path / "hr"), "--lr", str(tmp_path / "lr")]) == 1
+    assert "! film: has no LR of" in capsys.readouterr().out
+
+
+def test_check_names_the_missing_clips(tmp_path):
+    report = check(gt(tmp_path / "Vid4", "city", "walk"))
+    missing = [line for line in report.lines if "is missing" in line]
+    assert missing == [f"! Vid4 has a clip {name}, which is missing" for name in ("calendar", "foliage")]
+
+
+def spoil_gap(folder):
+    frame_files(folder)[1].unlink()
+
+
+def spoil_16_bit(folder):
+    cv2.imwrite(str(folder / "00000001.png"), FRAMES[1].astype(np.uint16) * 257)
+
+
+def spoil_palette(folder):
+    from PIL import Image
+
+    Image.fromarray(FRAMES[1]).quantize(16).save(folder / "00000001.png")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_16_bit, r"00000001.png: PNG of 16 bit, frames have 8; convert it"),
+        (spoil_palette, r"00000001.png: PNG .*convert it"),
+        (spoil_gap, r"00000000.png: the next frame is 2 later, the others are 1; add those that are missing"),
+    ],
+)
+def test_frames_that_would_mislead_are_refused(tmp_path, spoil, message):
+    folder = write_folder(tmp_path / "set" / "clip", [*FRAMES, FRAMES[0]])
+    assert len(ClipDataset(tmp_path / "set", frames=3, size=64)[0].hr) == 3
+    spoil(folder)
+    with pytest.raises(UserError, match=message):
+        ClipDataset(tmp_path / "set", frames=3, size=64)[0]
+    report = check(tmp_path / "set")
+    assert report.problems == 1
+    assert report.lines[-1].startswith("! ")
+
+
+def test_twins_of_other_frames_are_refused(tmp_path):
+    write_folder(tmp_path / "hr" / "clip", FRAMES)
+    lr = write_folder(tmp_path / "lr" / "clip", BI)
+    (lr / "00000002.png").rename(lr / "00000003.png")
+    (lr / "00000001.png").rename(lr / "00000002.png")
+    (lr / "00000000.png").rename(lr / "00000001.png")
+    with pytest.raises(UserError, match=r"lr/clip/00000001.png: stands beside .*hr/clip/00000000.png: twins have"):
+        ClipDataset(tmp_path / "hr", tmp_path / "lr", frames=3, size=64)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("00000012", 12), ("im4", 4), ("0001x4", 1), ("a2_007", 7), ("frame", None)]
+)
+def test_numbers_in_names(tmp_path, name, number):
+    assert number_of(tmp_path / f"{name}.png") == number
+
+
+def test_a_step_that_is_always_the_same_is_no_gap(tmp_path):
+    folder = write_folder(tmp_path / "clip", FRAMES)
+    (folder / "00000002.png").rename(folder / "00000004.png")
+    (folder / "00000001.png").rename(folder / "00000002.png")
+    assert len(ClipDataset(tmp_path, frames=3, size=64)) == 1
+
+
+def test_the_layouts_are_the_sets_as_distributed():
+    whole = {layout.name: layout for layout in LAYOUTS}
+    assert whole["Vid4"].clips == {"calendar": 41, "city": 34, "foliage": 49, "walk": 47}
+    assert len(whole["REDS"].clips) == 236
+    assert not set(whole["REDS"].clips) & {"000", "011", "015", "020"}
+    assert len(whole["REDS val"].clips) == 30

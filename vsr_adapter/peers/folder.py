@@ -1,0 +1,58 @@
+"""What another method has written."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsr_adapter.errors import UserError
+from vsr_adapter.peers.base import Ask, Peer
+from vsr_adapter.video.find import VIDEO_SUFFIXES
+from vsr_adapter.video.index import probe
+from vsr_adapter.video.read import read_frames
+
+
+class Folder(Peer):
+    """Videos, or folders of frames, of the names of the test set's: whole ones, at the size of HR.
+
+    Args:
+        path: that holds them.
+        name: row in the table; None takes the folder's.
+    """
+
+    def __init__(self, path: Path, name: str | None = None):
+        if not path.is_dir():
+            raise UserError(f"{path}: no such folder; name the one that holds the method's videos")
+        self.path, self.name = path, name or path.name
+
+    def find(self, video: str) -> Path:
+        """The method's answer to a video.
+
+        Raises:
+            UserError: there is none.
+        """
+        candidates = [self.path / video, *(self.path / f"{video}{suffix}" for suffix in sorted(VIDEO_SUFFIXES))]
+        for path in candidates:
+            if path.exists():
+                return path
+        raise UserError(f"{self.path / video}: is missing; {self.name} must hold every video of the set by its name")
+
+    def __call__(self, ask: Ask) -> Tensor:
+        """The same frames, cropped to the same place."""
+        path = self.find(ask.video)
+        info = probe(path)
+        frames = len(ask.lr)
+        if info.frames < ask.start + frames:
+            raise UserError(
+                f"{path}: {info.frames} frames, the test asks for {ask.start} to {ask.start + frames}; upscale all"
+            )
+        height, width = ask.size
+        if info.height < ask.top + height or info.width < ask.left + width:
+            raise UserError(
+                f"{path}: {info.width}x{info.height}, smaller than the crop that ends at "
+                f"{ask.left + width}x{ask.top + height} of HR; upscale the whole LR frames by {ask.scale}"
+            )
+        crop = np.s_[ask.top : ask.top + height, ask.left : ask.left + width]
+        images = [frame[crop] for frame in read_frames(path, ask.start, frames)]
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255

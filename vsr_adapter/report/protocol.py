@@ -1,0 +1,50 @@
+"""What the numbers of a test depend on: two tables compare where these lines are the same."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import cv2
+import torch
+
+from vsr_adapter.adapters.files import fingerprint
+from vsr_adapter.metrics import ClipMetric
+from vsr_adapter.model import VSRModel
+
+
+def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str], where: str) -> dict[str, str]:
+    """The lines over a table.
+
+    Args:
+        model: that was tested.
+        metrics: that scored it.
+        data: what the data set says of itself.
+        where: device and precision.
+    """
+    parts = model.made_of()
+    sampler = model.sampler
+    return {
+        **data,
+        "metrics": preparation(metrics),
+        "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}",
+        "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
+        "condition": model.condition_mode,
+        "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
+        f"{type(model.start).__name__}, guidance {model.guidance_scale:g}, seed {model.seed}",
+        "run": where,
+        "versions": versions(),
+    }
+
+
+def versions() -> str:
+    """Of what computes the numbers."""
+    return f"vsr-adapter {version('vsr-adapter')}, torch {torch.__version__}, OpenCV {cv2.__version__}"
+
+
+def preparation(metrics: Sequence[ClipMetric]) -> str:
+    """How means are taken, and what is done to both sides before they are compared."""
+    lines = [
+        f"{metric.title} on {'8 bit' if metric.rounded else 'floats'}"
+        + (f" without {metric.border} px of border" if metric.border else "")
+        for metric in metrics
+    ]
+    return f"mean over frames, then clips; {', '.join(lines)}"
