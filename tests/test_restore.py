@@ -6,10 +6,11 @@ from tests.clips import cut
 from tests.stacks import CONFIGS, TINY_BACKBONES, model
 from vsr_adapter import Restorer
 from vsr_adapter.errors import UserError
+from vsr_adapter.postprocess import WaveletColour
 from vsr_adapter.restore import restore
 from vsr_adapter.tiles import Tiling
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_downscale
+from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,9 @@ class Nearest(torch.nn.Module):
         super().__init__()
         self.window, self.overlap, self.scale, self.seed = stack.window, stack.overlap, stack.scale, 0
         self.lr_multiple, self.backbone, self.tiles = stack.lr_multiple, stack.backbone, Tiling(8, 4)
+
+    def finished(self, video, lr):
+        return video
 
     def sample(self, lr, fields):
         assert lr.shape[1] == self.window == len(fields[0].frames)
@@ -121,3 +125,17 @@ def test_every_backbone_restores_and_trains(name):
     loss = stack.loss(Clip(bicubic_downscale(hr), hr, ["a"]), ("val",))
     loss.sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in stack.adapter.parameters())
+
+
+def test_post_processing_sees_whole_frames_and_the_low_resolution_clip():
+    frames = cut(0, 3, height=12, width=20)
+    plain, fixed = model(), model(postprocess=[WaveletColour()])
+    for stack in (plain, fixed):
+        stack.sampler.steps = 1
+    lr = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None] / 255
+    before = np.stack(list(restore(plain, [frame.astype(np.float32) / 255 for frame in frames])))
+    after = np.stack(list(restore(fixed, [frame.astype(np.float32) / 255 for frame in frames])))
+    video = torch.from_numpy(before).permute(0, 3, 1, 2)[None]
+    expected = WaveletColour()(video, bicubic_upscale(lr))[0].permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+    assert np.abs(after - before).max() > 0.01

@@ -26,10 +26,12 @@ from vsr_adapter.diffusion import (
     epsilon_loss,
 )
 from vsr_adapter.errors import UserError
+from vsr_adapter.postprocess import Postprocess, postprocess
 from vsr_adapter.seeds import NoiseField, generator
 from vsr_adapter.tiles import Tiling
 from vsr_adapter.types import Clip, Condition
 from vsr_adapter.video.plan import Window, blend_tiles, check_window
+from vsr_adapter.video.resize import bicubic_upscale
 
 DEFAULT_TILES = Tiling()
 
@@ -56,6 +58,7 @@ class VSRModel(nn.Module):
         window: frames that are sampled together by predict; the adapter's where None.
         overlap: frames that neighbouring windows share, and over which they are blended.
         tiles: how predict cuts frames.
+        postprocess: steps after decoding, on whole frames; none where None.
         seed: of all noise.
     """
 
@@ -77,6 +80,7 @@ class VSRModel(nn.Module):
         window: int | None = None,
         overlap: int = 2,
         tiles: Tiling = DEFAULT_TILES,
+        postprocess: list[Postprocess] | None = None,
         seed: int = 0,
     ):
         super().__init__()
@@ -94,7 +98,7 @@ class VSRModel(nn.Module):
         self.scale, self.seed = scale, seed
         self.window, self.overlap = window or self.adapter.frames, overlap
         check_window(self.window, overlap)
-        self.tiles = tiles
+        self.tiles, self.postprocess = tiles, postprocess or []
         self.process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
         grid = self.sampler.schedule(unet.scheduler_config).timesteps
         self.grid = self.process.index(grid)
@@ -212,6 +216,10 @@ class VSRModel(nn.Module):
     def decode(self, z_0: Tensor, lr: Tensor) -> Tensor:
         """Video of latents and, for VAEs that take it, the clean low-resolution clip."""
         return self.backbone.decode(z_0.to(lr), lr if self.backbone.capabilities.vae.needs_low_res else None)
+
+    def finished(self, video: Tensor, lr: Tensor) -> Tensor:
+        """Whole frames after all post-processing, shape (B, T, 3, H, W); ``lr`` has shape (B, T, 3, h, w)."""
+        return postprocess(self.postprocess, video, bicubic_upscale(lr, self.scale)) if self.postprocess else video
 
     @torch.no_grad()
     def sample(self, lr: Tensor, fields: list[NoiseField]) -> Tensor:

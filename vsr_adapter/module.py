@@ -115,7 +115,8 @@ class AdapterModule(LightningModule):
     def sample(self, clip: Clip) -> Tensor:
         """Upscales clips; the noise is named by (seed, clip)."""
         frames = range(clip.lr.shape[1])
-        return self.model.sample(clip.lr, [NoiseField((self.model.seed, name), frames) for name in clip.name])
+        fields = [NoiseField((self.model.seed, name), frames) for name in clip.name]
+        return self.model.finished(self.model.sample(clip.lr, fields), clip.lr)
 
     def test_step(self, clip: Clip, batch_idx: int) -> Tested:
         """Scores of the output, of bicubic, and of the truth, whose E_warp is not 0."""

@@ -109,7 +109,8 @@ def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window) -> 
         result = jointly(model, video, plan, key, window.start)
     else:
         result = upscaled(video, plan, model.tiles.batch, model.sample, key, window.start, model.scale)
-    return result[: len(block), :, : height * model.scale, : width * model.scale]
+    result = result[: len(block), :, : height * model.scale, : width * model.scale]
+    return model.finished(result[None], video[None, : len(block), :, :height, :width].cpu())[0]
 
 
 def jointly(model: VSRModel, video: Tensor, plan: TilePlan, key: tuple[object, ...], start: int) -> Tensor:

@@ -28,6 +28,7 @@ def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str
         "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}",
         "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
         "condition": model.condition_mode,
+        "post-processing": ", ".join(type(step).__name__ for step in model.postprocess) or "none",
         "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
         f"{type(model.start).__name__}, guidance {model.guidance_scale:g}, seed {model.seed}",
         "run": where,
