@@ -18,9 +18,11 @@ from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
+from vsr_adapter.model import VSRModel
+from vsr_adapter.predict.estimate import checked
 from vsr_adapter.predict.journal import current, done_record
 from vsr_adapter.predict.options import PredictOptions
-from vsr_adapter.predict.plan import Plan, plan, prepare
+from vsr_adapter.predict.plan import Plan, Refused, plan, prepare
 from vsr_adapter.predict.report import alive, outline
 from vsr_adapter.predict.targets import pair
 
@@ -224,13 +226,25 @@ class ClipDataModule(LightningDataModule):
             "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],
         }
         self.plan = plan(model, pair(self.input, self.output), self.predict, decides)
+        costs = self.refuse_what_cannot_fit(model) if self.predict.estimate else {}
         self.skipped = [job.source for job in self.plan.jobs if done_record(current(job)) is not None]
         if rank == 0:
             lines = prepare(self.plan.jobs)
             if not self.predict.quiet:
-                print("\n".join([*lines, *(outline(model, job) for job in self.plan.jobs)]))
+                print("\n".join([*lines, *(outline(model, job, costs.get(job.source)) for job in self.plan.jobs)]))
         # numbers of units: Lightning looks into batches for tensors to move; and every process needs at least one
         return DataLoader(range(max(len(self.plan.units), world_size)), batch_size=1, num_workers=0)  # type: ignore[arg-type] # a range is map-style
+
+    def refuse_what_cannot_fit(self, model: VSRModel) -> dict[Path, str]:
+        """Estimates of each job; those without room are refused, by all processes alike (they share the machine)."""
+        costs = {}
+        for job in list(self.plan.jobs):
+            try:
+                costs[job.source] = checked(model, job)
+            except UserError as error:
+                self.plan.jobs.remove(job)
+                self.plan.refused.append(Refused(job.source, str(error)))
+        return costs
 
     @property
     def frames_to_do(self) -> int:

@@ -25,6 +25,7 @@ class PredictOptions:
         frames: number of frames from there on; None goes to the end.
         height: of the results in pixels: upscaled as ever, then made smaller with antialiasing.
         threads: of torch in each process, part of what decides the bits; None is the number of cores.
+        estimate: count memory and disk before the run, which takes seconds, and refuse what cannot fit.
         overwrite: replace results of other settings, or of others' making.
         quiet: print no plan and no progress.
         clean: delete the segments that earlier, interrupted runs with other settings left behind.
@@ -41,6 +42,7 @@ class PredictOptions:
     frames: int | None = None
     height: int | None = None
     threads: int | None = None
+    estimate: bool = True
     overwrite: bool = False
     quiet: bool = False
     clean: bool = False

@@ -30,8 +30,8 @@ def say_what_is_random(model: VSRModel, trained: bool) -> None:
         print(f"vsr: note: random weights in {', '.join(random)}: the output shows that the program runs, no more")
 
 
-def outline(model: VSRModel, job: Job) -> str:
-    """What a job will do, in one line."""
+def outline(model: VSRModel, job: Job, cost: str | None = None) -> str:
+    """What a job will do, and what it takes of memory and disk, in one line."""
     info = index(job.source).info
     height, width = output_size(model, index(job.source), job.options)
     windows = len({window for stretch in job.stretches for window in stretch.windows})
@@ -40,7 +40,8 @@ def outline(model: VSRModel, job: Job) -> str:
     notes = "".join(f"; {note}" for note in job.notes)
     return (
         f"{job.source}: {info.width}x{info.height} -> {width}x{height}, {len(job.frames)} frames, {windows} windows, "
-        f"{len(job.stretches)} segment{'s' * (len(job.stretches) > 1)}{begun}{notes}"
+        f"{len(job.stretches)} segment{'s' * (len(job.stretches) > 1)}{begun}"
+        f"{f', {cost}' if cost else ''}{notes}"
     )
 
 
