@@ -218,6 +218,19 @@ class ClipDataModule(LightningDataModule):
             # the number of cores, whatever the launcher has set: bits must not depend on the number of processes
             self.predict = replace(self.predict, threads=os.cpu_count())
         torch.set_num_threads(self.predict.threads or 1)
+        # one process plans: what depends on free memory must not differ between them
+        made = self.planned(model) if rank == 0 else None
+        made = self.trainer.strategy.broadcast(made)
+        if isinstance(made, UserError):
+            raise made
+        self.plan, self.skipped = made
+        # numbers of units: Lightning looks into batches for tensors to move; and every process needs at least one
+        return DataLoader(range(max(len(self.plan.units), world_size)), batch_size=1, num_workers=0)  # type: ignore[arg-type] # a range is map-style
+
+    def planned(self, model: VSRModel) -> tuple[Plan, list[Path]] | UserError:
+        """The plan, which is said, and the videos that are done already; or why there is none."""
+        assert self.trainer is not None
+        assert self.output is not None
         decides = {
             **self.settings,
             "adapter": fingerprint(model.adapter),
@@ -225,26 +238,21 @@ class ClipDataModule(LightningDataModule):
             "precision": str(self.trainer.precision),
             "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],
         }
-        self.plan = plan(model, pair(self.input, self.output), self.predict, decides)
-        costs = self.refuse_what_cannot_fit(model) if self.predict.estimate else {}
-        self.skipped = [job.source for job in self.plan.jobs if done_record(current(job)) is not None]
-        if rank == 0:
-            lines = prepare(self.plan.jobs)
-            if not self.predict.quiet:
-                print("\n".join([*lines, *(outline(model, job, costs.get(job.source)) for job in self.plan.jobs)]))
-        # numbers of units: Lightning looks into batches for tensors to move; and every process needs at least one
-        return DataLoader(range(max(len(self.plan.units), world_size)), batch_size=1, num_workers=0)  # type: ignore[arg-type] # a range is map-style
-
-    def refuse_what_cannot_fit(self, model: VSRModel) -> dict[Path, str]:
-        """Estimates of each job; those without room are refused, by all processes alike (they share the machine)."""
-        costs = {}
-        for job in list(self.plan.jobs):
+        try:
+            found = plan(model, pair(self.input, self.output), self.predict, decides)
+        except UserError as error:
+            return error
+        costs: dict[Path, str] = {}
+        for job in list(found.jobs) if self.predict.estimate else []:
             try:
                 costs[job.source] = checked(model, job)
             except UserError as error:
-                self.plan.jobs.remove(job)
-                self.plan.refused.append(Refused(job.source, str(error)))
-        return costs
+                found.jobs.remove(job)
+                found.refused.append(Refused(job.source, str(error)))
+        lines = prepare(found.jobs)
+        if not self.predict.quiet:
+            print("\n".join([*lines, *(outline(model, job, costs.get(job.source)) for job in found.jobs)]))
+        return found, [job.source for job in found.jobs if done_record(current(job)) is not None]
 
     @property
     def frames_to_do(self) -> int:
