@@ -1,0 +1,96 @@
+"""A run of the recipe: interrupted equals uninterrupted, and what it exports loads."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+from recipes.mini.training import Plan, Run, half
+from vsr_adapter.errors import UserError
+
+
+class Line:
+    """Fits a line: a stage in small."""
+
+    name = "line"
+
+    def __init__(self):
+        torch.manual_seed(0)
+        self.network = nn.Linear(2, 1)
+
+    def files(self, network):
+        return {"line/weights.safetensors": network}
+
+    def configs(self, network):
+        return {"line/config.json": {"width": 2}}
+
+    def loss(self, step):
+        x = torch.randn(8, 2, generator=torch.Generator().manual_seed(step))
+        error = (self.network(x) - x.sum(dim=1, keepdim=True)).square().mean()
+        return {"total": error}
+
+    def measure(self, network):
+        return {"val_weight": network.weight.sum().item()}
+
+
+PLAN = Plan(steps=20, rate=1e-2, cooldown=5, warmup=3)
+
+
+def weights(run):
+    return [*run.stage.network.parameters(), *run.average.module.parameters()]
+
+
+def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
+    whole = Run(Line(), PLAN, tmp_path / "whole")
+    whole.go()
+    first = Run(Line(), PLAN, tmp_path / "parts")
+    for _ in range(7):
+        first.advance()
+    first.save()
+    second = Run(Line(), PLAN, tmp_path / "parts")
+    assert second.step == 7
+    second.go()
+    for ours, theirs in zip(weights(second), weights(whole), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
+def test_a_signal_ends_the_run_after_its_step(tmp_path):
+    run = Run(Line(), PLAN, tmp_path)
+    run.stop(15, None)
+    run.go()
+    assert run.step == 0
+    assert run.file.exists()
+
+
+def test_exported_averages_are_where_a_lost_run_starts_anew(tmp_path):
+    run = Run(Line(), PLAN, tmp_path / "run")
+    run.go()
+    run.export(tmp_path / "export")
+    assert (tmp_path / "export" / "line" / "config.json").read_text() == '{\n  "width": 2\n}\n'
+    anew = Run(Line(), PLAN, tmp_path / "other", tmp_path / "export")
+    assert anew.step == 0
+    torch.testing.assert_close(anew.stage.network.weight, run.average.module.weight, atol=1e-3, rtol=1e-3)
+
+
+def test_a_bad_batch_changes_nothing(tmp_path):
+    run = Run(Line(), PLAN, tmp_path)
+    before = [parameter.clone() for parameter in weights(run)]
+    run.stage.loss = lambda step: {"total": run.stage.network.weight.sum() * float("nan")}
+    run.advance()
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights(run), before, strict=True))
+
+
+def test_the_rate_rises_stays_and_falls():
+    rates = [PLAN.rate_at(step) / PLAN.rate for step in range(21)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1])
+    assert rates[3:16] == [1] * 13
+    assert all(later < earlier for earlier, later in pairwise(rates[15:]))
+    assert rates[20] == 0
+
+
+def test_weights_beyond_half_precision_are_refused():
+    with pytest.raises(UserError, match="a weight of 100000: float16 ends at 65504"):
+        half(torch.tensor([1e5]))
+    with pytest.raises(UserError, match="a weight of nan"):
+        half(torch.tensor([float("nan")]))
