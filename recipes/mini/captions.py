@@ -91,3 +91,15 @@ class CaptionEmbedding(nn.Module):
         """Shape (B, GRID * GRID, dim)."""
         words = [embed(word) for embed, word in zip(self.words, caption, strict=True)]
         return self.norm(torch.stack(words).sum(dim=0) + self.place)
+
+
+class NullTokens(nn.Module):
+    """Tokens of no caption: zeros, in the file where `Backbone.null_tokens` looks for them.
+
+    Args:
+        dim: width of the tokens.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.register_buffer("null_tokens", torch.zeros(1, GRID * GRID, dim))

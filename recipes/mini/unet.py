@@ -9,7 +9,7 @@ from diffusers import DDPMScheduler
 from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 from torch import Tensor, nn
 
-from recipes.mini.captions import CaptionEmbedding, describe
+from recipes.mini.captions import CaptionEmbedding, NullTokens, describe
 from recipes.mini.footage import Footage, Shape, validation
 from recipes.mini.layout import channels_last, features
 from recipes.mini.perceptual import distance, perceptual
@@ -28,7 +28,7 @@ from vsr_adapter.types import Clip
 TEXT_DIM = 128
 MAX_NOISE_LEVEL = 350
 CONFIG: dict[str, Any] = {
-    "block_out_channels": [64, 96, 128],
+    "block_out_channels": [64, 96, 96],
     "down_block_types": ["DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D"],
     "up_block_types": ["CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "UpBlock3D"],
     "only_cross_attention": [True, True, False],
@@ -76,6 +76,7 @@ def begin(unet: UpscaleUNet) -> None:
         if isinstance(module, TemporalBlock):
             module.shift_conv.weight.zero_()
     unet.conv_out.weight.zero_()
+    unet.conv_out.bias.zero_()
 
 
 class UNetStage:
@@ -108,7 +109,7 @@ class UNetStage:
         with random_weights(seed):
             unet, captions = UpscaleUNet.from_config(CONFIG), CaptionEmbedding(TEXT_DIM)
         begin(unet)
-        self.network = nn.ModuleDict({"unet": channels_last(unet), "captions": captions})
+        self.network = nn.ModuleDict({"unet": channels_last(unet), "captions": captions, "null": NullTokens(TEXT_DIM)})
         self.process = ForwardProcess(NoisedLowResUNet.own_schedule, "v_prediction")
         self.low_res_process = DDPMScheduler.from_config(OWN_LOW_RES_SCHEDULE)
         self.footage = Footage(state, SHAPES, seed)
@@ -116,7 +117,11 @@ class UNetStage:
     def files(self, network: nn.Module) -> dict[str, nn.Module]:
         """As Upscale-A-Video publishes its own; the captions' embedding is kept for going on with training."""
         assert isinstance(network, nn.ModuleDict)
-        return {"unet/unet_video.safetensors": network["unet"], "captions.safetensors": network["captions"]}
+        return {
+            "unet/unet_video.safetensors": network["unet"],
+            "captions.safetensors": network["captions"],
+            "null_tokens.safetensors": network["null"],
+        }
 
     def configs(self, network: nn.Module) -> dict[str, dict[str, Any]]:
         """The network's and both schedules'."""

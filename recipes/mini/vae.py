@@ -36,7 +36,7 @@ CONFIG: dict[str, Any] = {
 # the norms what whole frames look like
 SHAPES = [Shape(6, 1, 72, 0.4), Shape(4, 2, 64, 0.3), Shape(3, 4, 48, 0.25), Shape(1, 1, 192, 0.05)]
 
-CALIBRATION = 10**7  # a step that no run comes to
+CALIBRATION, CALIBRATION_BATCHES = 10**7, 64  # steps that no run comes to
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ class VAEStage:
     def configs(self, network: nn.Module) -> dict[str, dict[str, Any]]:
         """With the factor that gives the latents of training clips unit variance."""
         assert isinstance(network, VideoVAE)
-        clips = (self.footage.batch(CALIBRATION + number) for number in range(64))
+        clips = (self.footage.batch(CALIBRATION + number) for number in range(CALIBRATION_BATCHES))
         latents = torch.cat([network.encode_moments(features(clip.hr))[0].flatten() for clip in clips])
         return {"vae/vae_video_config.json": {**CONFIG, "scaling_factor": round(1 / latents.std().item(), 5)}}
 
