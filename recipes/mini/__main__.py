@@ -1,16 +1,18 @@
 """`python -m recipes.mini`: the stages, in order. Each goes on where it was stopped."""
 
+import json
 from pathlib import Path
 
 import torch
 from jsonargparse import auto_cli
 
 from recipes.mini import media
-from recipes.mini.training import Plan, Run
+from recipes.mini.training import Plan, Run, Stage, read
 from recipes.mini.unet import Rates, UNetStage
 from recipes.mini.vae import VAEStage
 
 STATE = Path("build/mini")
+SHIPPED = Path("vsr_adapter/assets/mini")
 
 
 def prepare(state: Path = STATE) -> None:
@@ -52,7 +54,7 @@ def vae(
 def unet(
     steps: int = 100_000,
     cooldown: int = 0,
-    rate: float = 8e-4,
+    rate: float = 1e-3,
     pixels: float = 0.0,
     vae: Path | None = None,
     state: Path = STATE,
@@ -75,10 +77,25 @@ def unet(
     """
     torch.set_num_threads(threads)
     stage = UNetStage(state, vae, seed, Rates(pixels=pixels))
-    run = Run(stage, Plan(steps, rate, cooldown), state / "unet", start)
+    run = Run(stage, Plan(steps, rate, cooldown, warmup=50, measure_every=250), state / "unet", start)
     run.go()
     run.export(state / "export")
 
 
+def measure(weights: Path = SHIPPED, state: Path = STATE, threads: int = 1) -> None:
+    """Prints the figures of exported weights on the validation clip, as the stages log them.
+
+    Args:
+        weights: folder of exported weights.
+        state: see `vae`.
+        threads: see `vae`.
+    """
+    torch.set_num_threads(threads)
+    stages: list[Stage] = [VAEStage(state), UNetStage(state, weights)]
+    for stage in stages:
+        read(stage, weights)
+        print(json.dumps({name: round(value, 4) for name, value in stage.measure(stage.network).items()}, indent=2))
+
+
 if __name__ == "__main__":
-    auto_cli({"prepare": prepare, "vae": vae, "unet": unet}, as_positional=False)
+    auto_cli({"prepare": prepare, "vae": vae, "unet": unet, "measure": measure}, as_positional=False)

@@ -89,8 +89,7 @@ class Run:
         self.step = 0
         self.stopping = False
         if start is not None:
-            for name, part in stage.files(stage.network).items():
-                part.load_state_dict(load_file(start / name))
+            read(stage, start)
         trained = [parameter for parameter in stage.network.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.98), weight_decay=1e-4)
         self.average = AveragedModel(stage.network, avg_fn=averaging(plan.decay))
@@ -171,6 +170,18 @@ class Run:
         for name, config in self.stage.configs(network).items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def read(stage: Stage, folder: Path) -> None:
+    """Puts exported weights into a stage's network.
+
+    Raises:
+        UserError: ``folder`` does not hold them.
+    """
+    for name, part in stage.files(stage.network).items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder}: has no {name}; name a folder of exported weights, as {stage.name} writes it")
+        part.load_state_dict(load_file(folder / name))
 
 
 def averaging(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:

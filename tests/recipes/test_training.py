@@ -94,3 +94,8 @@ def test_weights_beyond_half_precision_are_refused():
         half(torch.tensor([1e5]))
     with pytest.raises(UserError, match="a weight of nan"):
         half(torch.tensor([float("nan")]))
+
+
+def test_a_folder_without_the_weights_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"has no line/weights\.safetensors; name a folder of exported weights"):
+        Run(Line(), PLAN, tmp_path / "run", tmp_path)
