@@ -3,10 +3,12 @@
 import json
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,31 +18,38 @@ from torch.optim.swa_utils import AveragedModel
 from vsr_adapter.errors import UserError
 
 
-class Stage(Protocol):
+class Stage(ABC):
     """What differs between the runs.
 
     Attributes:
         name: of its folder in the state.
+        state: folder that `media.prepare` filled, and that the run is kept in.
         network: what trains.
     """
 
     name: str
+    state: Path
     network: nn.Module
 
+    @abstractmethod
     def files(self, network: nn.Module) -> dict[str, nn.Module]:
         """Parts of the (averaged) network by the file that they are exported to."""
 
+    @abstractmethod
     def configs(self, network: nn.Module) -> dict[str, dict[str, Any]]:
         """JSON files that the exported weights need beside them."""
 
+    @abstractmethod
     def loss(self, step: int) -> dict[str, Tensor]:
         """The parts of the loss at a step, a function of the step and the weights; ``total`` is what is minimised."""
 
+    @abstractmethod
     def measure(self, network: nn.Module) -> dict[str, float]:
         """Figures of (averaged) weights on the validation clips."""
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """How long, how fast.
 
     Warm-up, constant rate, and 1 - sqrt decay over the last ``cooldown`` steps (Haegele et al. 2024): unlike a
@@ -60,11 +69,11 @@ class Plan(NamedTuple):
     steps: int
     rate: float
     cooldown: int = 0
-    warmup: int = 100
+    warmup: int = 50
     decay: float = 0.998
     clip: float = 1.0
     save_every: float = 180.0
-    measure_every: int = 500
+    measure_every: int = 250
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step."""
@@ -74,18 +83,17 @@ class Plan(NamedTuple):
 
 
 class Run:
-    """Weights, their average, optimizer and step of a stage.
+    """Weights, their average, optimizer and step of a stage; one that is in the stage's folder goes on.
 
     Args:
         stage: what trains.
         plan: for how long.
-        folder: where the run is kept; a run that is there goes on.
         start: folder of exported weights to start from where there is no run yet.
     """
 
-    def __init__(self, stage: Stage, plan: Plan, folder: Path, start: Path | None = None):
-        self.stage, self.plan, self.folder = stage, plan, folder
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, stage: Stage, plan: Plan, start: Path | None = None):
+        self.stage, self.plan, self.folder = stage, plan, stage.state / stage.name
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.step = 0
         self.stopping = False
         if start is not None:

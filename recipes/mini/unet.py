@@ -1,7 +1,8 @@
 """Stage c: the denoiser, on latents of stage a, the noised low-resolution clip and procedural captions."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,7 @@ from recipes.mini.captions import CaptionEmbedding, NullTokens, describe
 from recipes.mini.footage import Footage, Shape, validation
 from recipes.mini.layout import channels_last, features
 from recipes.mini.perceptual import distance, perceptual
-from recipes.mini.training import mean
+from recipes.mini.training import Stage, mean
 from recipes.mini.vae import window
 from vsr_adapter.backbones import UpscaleUNet, VideoVAEPart
 from vsr_adapter.backbones.published import OWN_LOW_RES_SCHEDULE, NoisedLowResUNet
@@ -52,23 +53,28 @@ SHAPES = [
 ]
 
 
-class Rates(NamedTuple):
+@dataclass(frozen=True)
+class Rates:
     """How often what is drawn.
 
     Attributes:
         first: share of clips at the last training time, where one-step sampling stands; the others are uniform.
-        null: share of clips without a caption.
+        uncaptioned: share of clips without a caption.
         pixels: share of batches whose predicted z_0 is also decoded and compared in pixels.
     """
 
-    first: float = 0.5
-    null: float = 0.3
+    first: float = 0.8
+    uncaptioned: float = 0.3
     pixels: float = 0.0
 
 
 @torch.no_grad()
 def begin(unet: UpscaleUNet) -> None:
-    """Residual branches, and the prediction, start at zero: see `vae.begin`."""
+    """Residual branches, and the prediction, start at zero (see `vae.begin`), and the first layer sees edges.
+
+    Noise of unit variance and the low frequencies of the clip would drown the edges, which tell of the detail: with the
+    default first layer one step of sampling was bicubic still after 250 steps.
+    """
     for module in unet.modules():
         if isinstance(module, ResnetBlock2D | TemporalResnetBlock):
             module.conv2.weight.zero_()
@@ -76,11 +82,15 @@ def begin(unet: UpscaleUNet) -> None:
             module.proj_out.weight.zero_()
         if isinstance(module, TemporalBlock):
             module.shift_conv.weight.zero_()
+    latents, low_res = unet.conv_in.weight.split([unet.config["out_channels"], 3], dim=1)
+    latents.mul_(0.2)
+    low_res.sub_(low_res.mean(dim=(2, 3), keepdim=True)).mul_(5)
+    for layer in (unet.conv_in, unet.conv_out):
+        layer.bias.zero_()
     unet.conv_out.weight.zero_()
-    unet.conv_out.bias.zero_()
 
 
-class UNetStage:
+class UNetStage(Stage):
     """v-prediction, and with ``rates.pixels`` what it looks like.
 
     Args:
@@ -143,12 +153,13 @@ class UNetStage:
         index = torch.where(draws[0] < self.rates.first, 1.0, draws[1]).mul(len(self.process) - 1).long()
         noise = torch.randn(z_0.shape, generator=random)
         z_t = self.process.noised(z_0, noise, index)
-        tokens = self.network["captions"](describe(clip)) * (draws[2] >= self.rates.null).float()[:, None, None]
-        level = (MAX_NOISE_LEVEL * draws[3] ** 2).long()  # most users noise little
+        tokens = self.network["captions"](describe(clip)) * (draws[2] >= self.rates.uncaptioned).float()[:, None, None]
+        level = (MAX_NOISE_LEVEL * draws[3] ** 4).long()  # most users noise little
         v = self.predict(self.network, z_t, self.process.times[index], tokens, clip.lr, level, random)
         alpha, sigma = self.process.coefficients(index, z_0)
-        latent = F.mse_loss(v, alpha * noise - sigma * z_0)
-        losses = {"total": latent, "v": latent}
+        target = alpha * noise - sigma * z_0
+        latent = F.mse_loss(v, target)
+        losses = {"total": latent, "v": latent, "nothing": target.square().mean()}  # v of a network that says nothing
         if torch.rand((), generator=random) < self.rates.pixels:
             seen = self.seen(alpha * z_t - sigma * v, clip, random)
             losses = {**losses, **seen, "total": latent + seen["l1"] + self.lpips_weight * seen["lpips"]}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from recipes.mini.footage import Footage, Shape, validation
 from recipes.mini.layout import channels_last, features, video
 from recipes.mini.perceptual import distance, perceptual
-from recipes.mini.training import mean
+from recipes.mini.training import Stage, mean
 from vsr_adapter.backbones import VideoVAE
 from vsr_adapter.backbones.upscale_a_video.layers import VideoResnetBlock, VideoResnetBlockPlus
 from vsr_adapter.backbones.upscale_a_video.skip import upscaled
@@ -60,7 +60,7 @@ def begin(network: VideoVAE) -> None:
     network.quant_conv.bias[len(network.quant_conv.bias) // 2 :] = -6.0
 
 
-class VAEStage:
+class VAEStage(Stage):
     """L1 + LPIPS + KL.
 
     Args:

@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.mini.training import Plan, Run, half
+from recipes.mini.training import Plan, Run, Stage, half
 from vsr_adapter.errors import UserError
 
 
-class Line:
+class Line(Stage):
     """Fits a line: a stage in small."""
 
     name = "line"
 
-    def __init__(self):
+    def __init__(self, state):
+        self.state = state
         torch.manual_seed(0)
         self.network = nn.Linear(2, 1)
 
@@ -42,13 +43,13 @@ def weights(run):
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
-    whole = Run(Line(), PLAN, tmp_path / "whole")
+    whole = Run(Line(tmp_path / "whole"), PLAN)
     whole.go()
-    first = Run(Line(), PLAN, tmp_path / "parts")
+    first = Run(Line(tmp_path / "parts"), PLAN)
     for _ in range(7):
         first.advance()
     first.save()
-    second = Run(Line(), PLAN, tmp_path / "parts")
+    second = Run(Line(tmp_path / "parts"), PLAN)
     assert second.step == 7
     second.go()
     for ours, theirs in zip(weights(second), weights(whole), strict=True):
@@ -56,7 +57,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
 
 
 def test_a_signal_ends_the_run_after_its_step(tmp_path):
-    run = Run(Line(), PLAN, tmp_path)
+    run = Run(Line(tmp_path), PLAN)
     run.stop(15, None)
     run.go()
     assert run.step == 0
@@ -64,17 +65,17 @@ def test_a_signal_ends_the_run_after_its_step(tmp_path):
 
 
 def test_exported_averages_are_where_a_lost_run_starts_anew(tmp_path):
-    run = Run(Line(), PLAN, tmp_path / "run")
+    run = Run(Line(tmp_path / "run"), PLAN)
     run.go()
     run.export(tmp_path / "export")
     assert (tmp_path / "export" / "line" / "config.json").read_text() == '{\n  "width": 2\n}\n'
-    anew = Run(Line(), PLAN, tmp_path / "other", tmp_path / "export")
+    anew = Run(Line(tmp_path / "other"), PLAN, tmp_path / "export")
     assert anew.step == 0
     torch.testing.assert_close(anew.stage.network.weight, run.average.module.weight, atol=1e-3, rtol=1e-3)
 
 
 def test_a_bad_batch_changes_nothing(tmp_path):
-    run = Run(Line(), PLAN, tmp_path)
+    run = Run(Line(tmp_path), PLAN)
     before = [parameter.clone() for parameter in weights(run)]
     run.stage.loss = lambda step: {"total": run.stage.network.weight.sum() * float("nan")}
     run.advance()
@@ -98,4 +99,4 @@ def test_weights_beyond_half_precision_are_refused():
 
 def test_a_folder_without_the_weights_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"has no line/weights\.safetensors; name a folder of exported weights"):
-        Run(Line(), PLAN, tmp_path / "run", tmp_path)
+        Run(Line(tmp_path / "run"), PLAN, tmp_path)
