@@ -155,7 +155,7 @@ class Run:
             recent.append(self.advance())
             if self.step % report_every == 0:
                 seconds = (time.monotonic() - reported) / len(recent)
-                self.log(**{name: mean([one[name] for one in recent]) for name in recent[0]}, seconds=seconds)
+                self.log(**averages(recent), seconds=seconds)
                 recent, reported = [], time.monotonic()
             if self.step % self.plan.measure_every == 0:
                 self.log(**self.stage.measure(self.average.module))
@@ -211,6 +211,12 @@ def half(tensor: Tensor) -> Tensor:
     if not largest <= torch.finfo(torch.float16).max:  # so that NaN is refused too
         raise UserError(f"a weight of {largest:.0f}: float16 ends at 65504; the run has diverged, start it anew")
     return tensor.to(torch.float16).contiguous()
+
+
+def averages(losses: list[dict[str, float]]) -> dict[str, float]:
+    """Of each part, over the steps that had it."""
+    names = dict.fromkeys(name for one in losses for name in one)
+    return {name: mean([one[name] for one in losses if name in one]) for name in names}
 
 
 def mean(values: list[float]) -> float:

@@ -110,7 +110,7 @@ class UNetStage(Stage):
         vae: Path | None = None,
         seed: int = 0,
         rates: Rates | None = None,
-        lpips_weight: float = 0.2,
+        lpips_weight: float = 1.0,
         patch: int = 48,
     ):
         self.state, self.seed, self.rates = state, seed, rates or Rates()

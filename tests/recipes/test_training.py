@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recipes.mini.training import Plan, Run, Stage, half
+from recipes.mini.training import Plan, Run, Stage, averages, half
 from vsr_adapter.errors import UserError
 
 
@@ -80,6 +80,10 @@ def test_a_bad_batch_changes_nothing(tmp_path):
     run.stage.loss = lambda step: {"total": run.stage.network.weight.sum() * float("nan")}
     run.advance()
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(weights(run), before, strict=True))
+
+
+def test_parts_that_not_every_step_has_are_averaged_over_those_that_do():
+    assert averages([{"total": 1.0}, {"total": 3.0, "l1": 5.0}]) == {"total": 2, "l1": 5}
 
 
 def test_the_rate_rises_stays_and_falls():
