@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import normalize, resize
 
 from recipes.mini.footage import Footage, Shape, validation
+from recipes.mini.layout import silence
 from recipes.mini.training import Stage, mean
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.seeds import generator
@@ -34,15 +35,17 @@ class EncoderStage(Stage):
     """
 
     name = "encoder"
+    network: nn.ModuleDict
 
     def __init__(self, state: Path, seed: int = 0, name: str = NAME):
         self.state, self.seed = state, seed
         self.frozen = FrozenViT(name, seed=seed).load()  # for its preprocessing; its network trains here
         vit = self.frozen.network.requires_grad_(True)
         self.patch: int = vit.patch_embed.patch_size[0]
-        self.network = nn.ModuleDict({"vit": vit, "head": nn.Linear(self.frozen.dim, 3 * self.patch**2)})
-        nn.init.zeros_(self.network["head"].weight)
-        nn.init.zeros_(self.network["head"].bias)
+        head = nn.Linear(self.frozen.dim, 3 * self.patch**2)
+        nn.init.zeros_(head.weight)
+        silence(head)
+        self.network = nn.ModuleDict({"vit": vit, "head": head})
         self.footage = Footage(state, SHAPES, seed)
 
     def files(self, network: nn.Module) -> dict[str, nn.Module]:
@@ -66,7 +69,8 @@ class EncoderStage(Stage):
         rows, columns = (side // self.patch for side in size)
         masked = torch.rand(len(low), 1, rows, columns, generator=random) < MASKED
         seen = normalize(low, self.frozen.mean, self.frozen.std) * (~F.interpolate(masked.float(), size).bool())
-        features = network["vit"].forward_features(seen)[:, network["vit"].num_prefix_tokens :]
+        vit: Any = network["vit"]
+        features = vit.forward_features(seen)[:, vit.num_prefix_tokens :]
         truth = self.patches(resize(clip.hr.flatten(0, 1), size, self.frozen.interpolation, antialias=True))
         error = (network["head"](features) - truth).square().mean(dim=-1)
         return {"total": error.mean(), "masked": error[masked.flatten(1)].mean()}

@@ -1,10 +1,22 @@
 """Channels-last networks and clips: on CPUs, convolutions of this size run 1.5 to 2 times faster so."""
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def channels_last(network: nn.Module) -> nn.Module:
+
+@torch.no_grad()
+def silence(*layers: nn.Module) -> None:
+    """Sets the biases of convolutions and linear layers to zero."""
+    for layer in layers:
+        if isinstance(layer.bias, Tensor):
+            layer.bias.zero_()
+
+
+def channels_last(network: Network) -> Network:
     """Lays out the weights of 2-D and 3-D convolutions, in place."""
     for parameter in network.parameters():
         if parameter.ndim == 4:

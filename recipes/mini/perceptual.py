@@ -44,7 +44,7 @@ def perceptual(state: Path, trunk: Literal["vgg", "alex"]) -> nn.Module:
     for number, convolution in enumerate(convolutions):
         kernel: np.ndarray = layers[f"Conv_{number}"]["kernel"]  # (kh, kw, in, out)
         convolution.weight.copy_(torch.from_numpy(kernel).permute(3, 2, 0, 1))
-        convolution.bias.copy_(torch.from_numpy(layers[f"Conv_{number}"]["bias"]))
+        convolution.bias = nn.Parameter(torch.from_numpy(layers[f"Conv_{number}"]["bias"]), requires_grad=False)
     return metric.to(memory_format=torch.channels_last)
 
 

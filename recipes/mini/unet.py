@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recipes.mini.captions import CaptionEmbedding, NullTokens, describe
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import channels_last, features
+from recipes.mini.layout import channels_last, features, silence
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import Stage, mean
 from recipes.mini.vae import window
@@ -85,8 +85,7 @@ def begin(unet: UpscaleUNet) -> None:
     latents, low_res = unet.conv_in.weight.split([unet.config["out_channels"], 3], dim=1)
     latents.mul_(0.2)
     low_res.sub_(low_res.mean(dim=(2, 3), keepdim=True)).mul_(5)
-    for layer in (unet.conv_in, unet.conv_out):
-        layer.bias.zero_()
+    silence(unet.conv_in, unet.conv_out)
     unet.conv_out.weight.zero_()
 
 
@@ -103,6 +102,7 @@ class UNetStage(Stage):
     """
 
     name = "unet"
+    network: nn.ModuleDict
 
     def __init__(
         self,
@@ -218,4 +218,6 @@ class UNetStage(Stage):
             random.set_state(kept)  # every step sees the same noised clip
             return self.predict(network, z_t, t.expand(batch), tokens, lr, level, random)
 
-        return self.vae.decode(sampler.run(denoise, z, scheduler, scheduler.timesteps, torch.zeros_like), lr)
+        return self.vae.decode(
+            sampler.run(denoise, z, scheduler, scheduler.timesteps, lambda i: torch.zeros_like(z)), lr
+        )

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import channels_last, features, video
+from recipes.mini.layout import channels_last, features, silence, video
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import Stage, mean
 from vsr_adapter.backbones import VideoVAE
@@ -55,9 +55,11 @@ def begin(network: VideoVAE) -> None:
             module.scale.weight.zero_()
             module.shift.weight.zero_()
         if isinstance(module, nn.Conv2d | nn.Conv3d):
-            module.bias.zero_()
+            silence(module)
     network.decoder.conv_out.weight.mul_(0.3)
-    network.quant_conv.bias[len(network.quant_conv.bias) // 2 :] = -6.0
+    biases = network.quant_conv.bias
+    assert biases is not None
+    biases[len(biases) // 2 :] = -6.0  # of the log-variance
 
 
 class VAEStage(Stage):
@@ -73,12 +75,13 @@ class VAEStage(Stage):
     """
 
     name = "vae"
+    network: VideoVAE
 
     def __init__(self, state: Path, seed: int = 0, lpips_weight: float = 0.1, kl_weight: float = 2e-6, patch: int = 48):
         self.state, self.seed = state, seed
         self.lpips_weight, self.kl_weight, self.patch = lpips_weight, kl_weight, patch
         with random_weights(seed):
-            self.network: VideoVAE = channels_last(VideoVAE.from_config(CONFIG))
+            self.network = channels_last(VideoVAE.from_config(CONFIG))
         begin(self.network)
         self.footage = Footage(state, SHAPES, seed)
 

@@ -28,7 +28,8 @@ class VideoConv(nn.Conv3d):
     """
 
     def __init__(self, channels: int, kernel: tuple[int, int, int]):
-        super().__init__(channels, channels, kernel, padding=tuple(size // 2 for size in kernel))
+        time, height, width = kernel
+        super().__init__(channels, channels, kernel, padding=(time // 2, height // 2, width // 2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape of ``x`` (B, C, T, h, w)."""

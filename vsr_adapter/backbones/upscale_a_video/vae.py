@@ -267,4 +267,7 @@ class VideoVAE(nn.Module):
                 "be equal; pass the clip that was encoded"
             )
         pixels = self.decoder(per_frame(self.post_quant_conv, z), low_res, sft_weight)
-        return upscaled(low_res, self.factor) + DETAIL * pixels if self.config["bicubic_skip"] else pixels
+        if self.config["bicubic_skip"]:
+            assert low_res is not None  # the constructor has seen to it
+            pixels = upscaled(low_res, self.factor) + DETAIL * pixels
+        return pixels
