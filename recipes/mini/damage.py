@@ -18,7 +18,8 @@ def jpeg(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     quality = int(rng.integers(50, 96))
     coded = [cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for frame in frames]
-    return np.stack([cv2.imdecode(one, cv2.IMREAD_COLOR)[..., ::-1] for one in coded])
+    decoded = [cv2.imdecode(one, cv2.IMREAD_COLOR) for one in coded]
+    return np.stack([frame[..., ::-1] for frame in decoded if frame is not None])
 
 
 def h264(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -120,7 +120,7 @@ class Run:
     def save(self) -> None:
         """Writes the run; a run that was there stays whole until the new one is."""
         partial = self.file.with_suffix(".part")
-        parts = {"network": self.stage.network, "average": self.average, "optimizer": self.optimizer}
+        parts: dict[str, Any] = {"network": self.stage.network, "average": self.average, "optimizer": self.optimizer}
         torch.save({"step": self.step, **{name: part.state_dict() for name, part in parts.items()}}, partial)
         partial.replace(self.file)
 

@@ -218,6 +218,5 @@ class UNetStage(Stage):
             random.set_state(kept)  # every step sees the same noised clip
             return self.predict(network, z_t, t.expand(batch), tokens, lr, level, random)
 
-        return self.vae.decode(
-            sampler.run(denoise, z, scheduler, scheduler.timesteps, lambda i: torch.zeros_like(z)), lr
-        )
+        z_0 = sampler.run(denoise, z, scheduler, scheduler.timesteps, lambda i: torch.zeros_like(z))
+        return self.vae.decode(z_0, lr)
