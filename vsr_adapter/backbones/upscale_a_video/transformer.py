@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.attention import FeedForward
 from diffusers.models.attention_processor import Attention
-from diffusers.models.resnet import TemporalResnetBlock
 from torch import Tensor, nn
 
-from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_EPS, per_frame
+from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_EPS, per_frame, temporal_resnet
 
 ROTARY_CHANNELS = 32
 BUCKETS, MAX_DISTANCE = 32, 32
@@ -149,7 +148,7 @@ class VideoTransformer(nn.Module):
         groups: int,
     ):
         super().__init__()
-        self.resblock_temporal = TemporalResnetBlock(channels, temb_channels=None, eps=TEMPORAL_EPS)
+        self.resblock_temporal = temporal_resnet(channels, temb_channels=None)
         self.norm = nn.GroupNorm(groups, channels, eps=TEMPORAL_EPS)
         self.proj_in = nn.Linear(channels, channels)
         self.transformer_blocks = nn.ModuleList(

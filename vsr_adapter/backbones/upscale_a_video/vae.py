@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, settled
 from vsr_adapter.backbones.upscale_a_video.layers import VideoResnetBlock, VideoResnetBlockPlus, per_frame
+from vsr_adapter.backbones.upscale_a_video.skip import DETAIL, detail, upscaled
 from vsr_adapter.errors import UserError
 
 EPS = 1e-6
@@ -26,6 +27,9 @@ DEFAULTS: dict[str, Any] = {
     "condition_img": False,
     "condition_channels": 128,
     "act_fn": "silu",
+    # ours, off in what is published; for small networks, see `VideoVAE`
+    "bicubic_skip": False,
+    "mid_block_add_attention": True,
     # say nothing of the network
     "sample_size": None,
     "use_temporal_block": None,
@@ -79,16 +83,19 @@ class VAELevel(nn.Module):
 
 
 class VAEMidLevel(nn.Module):
-    """Residual block, attention, residual block."""
+    """Residual block, attention where there is one, residual block."""
 
-    def __init__(self, channels: int, groups: int, plus: bool):
+    def __init__(self, channels: int, groups: int, plus: bool, attention: bool):
         super().__init__()
-        self.attentions = nn.ModuleList([FrameAttention(channels, groups)])
+        self.attentions = nn.ModuleList([FrameAttention(channels, groups)] if attention else [])
         self.resnets = nn.ModuleList([resnet(channels, channels, groups, plus) for _ in range(2)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape of ``x`` (B, C, T, h, w)."""
-        return self.resnets[1](per_frame(self.attentions[0], self.resnets[0](x)))
+        x = self.resnets[0](x)
+        for attention in self.attentions:
+            x = per_frame(attention, x)
+        return self.resnets[1](x)
 
 
 class Encoder(nn.Module):
@@ -105,7 +112,7 @@ class Encoder(nn.Module):
             down = ("downsamplers", Downsample2D(width, use_conv=True, padding=0, name="op"))
             blocks = [resnet(one, width, groups) for one in entering]
             self.down_blocks.append(VAELevel(blocks, None if i == len(widths) - 1 else down))
-        self.mid_block = VAEMidLevel(widths[-1], groups, plus=False)
+        self.mid_block = VAEMidLevel(widths[-1], groups, plus=False, attention=config["mid_block_add_attention"])
         self.conv_norm_out = nn.GroupNorm(groups, widths[-1], eps=EPS)
         self.conv_out = nn.Conv2d(widths[-1], 2 * config["latent_channels"], 3, padding=1)
 
@@ -147,7 +154,7 @@ class Decoder(nn.Module):
                 resnet(colours, width, groups, plus=True, first_groups=colours), resnet(width, width, groups, plus=True)
             )
             self.condition_fuse = ConditionFusion(width, widest, groups)
-        self.mid_block = VAEMidLevel(widest, groups, plus=conditioned)
+        self.mid_block = VAEMidLevel(widest, groups, conditioned, config["mid_block_add_attention"])
         self.up_blocks = nn.ModuleList()
         for i, kind in enumerate(config["up_block_types"]):
             level = len(widths) - 1 - i
@@ -174,6 +181,11 @@ class VideoVAE(nn.Module):
 
     So encoding a clip is not encoding its frames. State-dict names are the published ones.
 
+    Two entries of the config are ours, off in published ones, and for small networks: with ``bicubic_skip`` the encoder
+    sees, and the decoder gives, what the bicubic upscale of the low-resolution clip lacks;
+    ``mid_block_add_attention: false`` (diffusers' name) leaves out the attention over all pixels of a frame, half the
+    work of a small decoder at 80x80 latents.
+
     Args:
         config: entries of `DEFAULTS`; use `from_config` for a published one.
     """
@@ -183,6 +195,7 @@ class VideoVAE(nn.Module):
         self.config = config
         must_be(config, "act_fn", "silu")
         levels = len(config["block_out_channels"])
+        self.factor = 2 ** (levels - 1)
         for key, allowed in [
             ("down_block_types", ("DownEncoderBlock3D",)),
             ("up_block_types", ("UpDecoderBlock3D", "UpDecoderBlock3D_plus")),
@@ -190,6 +203,8 @@ class VideoVAE(nn.Module):
             if len(config[key]) != levels or set(config[key]) - set(allowed):
                 raise UserError(f"{key} {list(config[key])}: {levels} of {' or '.join(allowed)}; use such a checkpoint")
         must_divide(config["block_out_channels"], config["norm_num_groups"], "norm_num_groups")
+        if config["bicubic_skip"] and not config["condition_img"]:
+            raise UserError("bicubic_skip true, condition_img false: the skip needs the low-resolution clip; set both")
         channels = config["latent_channels"]
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
@@ -222,6 +237,8 @@ class VideoVAE(nn.Module):
         Returns:
             Twice shape (B, C, T, H / 4, W / 4); the log-variance is clamped to [-30, 20].
         """
+        if self.config["bicubic_skip"]:
+            x = detail(x, self.factor)
         mean, logvar = per_frame(self.quant_conv, self.encoder(x)).chunk(2, dim=1)
         return mean, logvar.clamp(-30, 20)
 
@@ -249,4 +266,8 @@ class VideoVAE(nn.Module):
                 f"low_res of {tuple(low_res.shape)}, latents of {tuple(z.shape)}: clips, frames, height and width must "
                 "be equal; pass the clip that was encoded"
             )
-        return self.decoder(per_frame(self.post_quant_conv, z), low_res, sft_weight)
+        pixels = self.decoder(per_frame(self.post_quant_conv, z), low_res, sft_weight)
+        if self.config["bicubic_skip"]:
+            assert low_res is not None  # the constructor has seen to it
+            pixels = upscaled(low_res, self.factor) + DETAIL * pixels
+        return pixels

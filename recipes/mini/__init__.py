@@ -1,0 +1,1 @@
+"""The small trained stack that `vsr predict` uses where no checkpoint is given."""

@@ -1,0 +1,222 @@
+"""Stage c: the denoiser, on latents of stage a, the noised low-resolution clip and procedural captions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMScheduler
+from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
+from torch import Tensor, nn
+
+from recipes.mini.captions import CaptionEmbedding, NullTokens, describe
+from recipes.mini.footage import Footage, Shape, validation
+from recipes.mini.layout import channels_last, features, silence
+from recipes.mini.perceptual import distance, perceptual
+from recipes.mini.training import Stage, mean
+from recipes.mini.vae import window
+from vsr_adapter.backbones import UpscaleUNet, VideoVAEPart
+from vsr_adapter.backbones.published import OWN_LOW_RES_SCHEDULE, NoisedLowResUNet
+from vsr_adapter.backbones.upscale_a_video.layers import TemporalBlock
+from vsr_adapter.backbones.upscale_a_video.transformer import VideoTransformer
+from vsr_adapter.diffusion import ForwardProcess, Sampler
+from vsr_adapter.frozen import random_weights
+from vsr_adapter.metrics import psnr
+from vsr_adapter.seeds import generator
+from vsr_adapter.types import Clip
+from vsr_adapter.video.resize import bicubic_upscale
+
+TEXT_DIM = 128
+MAX_NOISE_LEVEL = 350
+CONFIG: dict[str, Any] = {
+    "block_out_channels": [64, 96, 96],
+    "down_block_types": ["DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D"],
+    "up_block_types": ["CrossAttnUpBlock3D", "CrossAttnUpBlock3D", "UpBlock3D"],
+    "only_cross_attention": [True, True, False],
+    "down_temporal_idx": [1, 2],
+    "up_temporal_idx": [0, 1],
+    "layers_per_block": 1,
+    "attention_head_dim": 4,
+    "cross_attention_dim": TEXT_DIM,
+    "num_class_embeds": MAX_NOISE_LEVEL + 1,
+    "norm_num_groups": 16,
+}
+# mostly in motion, and of several scenes; 320 pixels are the 80x80 latents of a window, whose statistics small crops
+# do not have
+SHAPES = [
+    Shape(6, 1, 72, 0.2),
+    Shape(3, 4, 64, 0.45),
+    Shape(2, 8, 48, 0.2),
+    Shape(1, 2, 192, 0.1),
+    Shape(1, 1, 320, 0.05),
+]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often what is drawn.
+
+    Attributes:
+        first: share of clips at the last training time, where one-step sampling stands; the others are uniform.
+        uncaptioned: share of clips without a caption.
+        pixels: share of batches whose predicted z_0 is also decoded and compared in pixels.
+    """
+
+    first: float = 0.8
+    uncaptioned: float = 0.3
+    pixels: float = 0.0
+
+
+@torch.no_grad()
+def begin(unet: UpscaleUNet) -> None:
+    """Residual branches, and the prediction, start at zero (see `vae.begin`), and the first layer sees edges.
+
+    So that noise of unit variance and the low frequencies of the clip do not drown the edges, which tell of the detail.
+    Its effect was not measured alone.
+    """
+    for module in unet.modules():
+        if isinstance(module, ResnetBlock2D | TemporalResnetBlock):
+            module.conv2.weight.zero_()
+        if isinstance(module, VideoTransformer):
+            module.proj_out.weight.zero_()
+        if isinstance(module, TemporalBlock):
+            module.shift_conv.weight.zero_()
+    latents, low_res = unet.conv_in.weight.split([unet.config["out_channels"], 3], dim=1)
+    latents.mul_(0.2)
+    low_res.sub_(low_res.mean(dim=(2, 3), keepdim=True)).mul_(5)
+    silence(unet.conv_in, unet.conv_out)
+    unet.conv_out.weight.zero_()
+
+
+class UNetStage(Stage):
+    """v-prediction, and with ``rates.pixels`` what it looks like.
+
+    Args:
+        state: folder that `media.prepare` filled.
+        vae: folder that holds the exported autoencoder; None for that in ``state``.
+        seed: of weights and draws.
+        rates: of the draws.
+        lpips_weight: of LPIPS (VGG16) against L1 in pixels.
+        patch: side of the part of each frame that LPIPS sees, in pixels.
+    """
+
+    name = "unet"
+    network: nn.ModuleDict
+
+    def __init__(
+        self,
+        state: Path,
+        vae: Path | None = None,
+        seed: int = 0,
+        rates: Rates | None = None,
+        lpips_weight: float = 1.0,
+        patch: int = 48,
+    ):
+        self.state, self.seed, self.rates = state, seed, rates or Rates()
+        self.lpips_weight, self.patch = lpips_weight, patch
+        self.vae = VideoVAEPart(str(vae or state / "export")).load()
+        channels_last(self.vae.network)
+        with random_weights(seed):
+            unet, captions = UpscaleUNet.from_config(CONFIG), CaptionEmbedding(TEXT_DIM)
+        begin(unet)
+        self.network = nn.ModuleDict({"unet": channels_last(unet), "captions": captions, "null": NullTokens(TEXT_DIM)})
+        self.process = ForwardProcess(NoisedLowResUNet.own_schedule, "v_prediction")
+        self.low_res_process = DDPMScheduler.from_config(OWN_LOW_RES_SCHEDULE)
+        self.footage = Footage(state, SHAPES, seed)
+
+    def files(self, network: nn.Module) -> dict[str, nn.Module]:
+        """As Upscale-A-Video publishes its own; the captions' embedding is kept for going on with training."""
+        assert isinstance(network, nn.ModuleDict)
+        return {
+            "unet/unet_video.safetensors": network["unet"],
+            "captions.safetensors": network["captions"],
+            "null_tokens.safetensors": network["null"],
+        }
+
+    def configs(self, network: nn.Module) -> dict[str, dict[str, Any]]:
+        """The network's and both schedules'."""
+        return {
+            "unet/unet_video_config.json": CONFIG,
+            "scheduler/scheduler_config.json": NoisedLowResUNet.own_schedule,
+            "low_res_scheduler/scheduler_config.json": OWN_LOW_RES_SCHEDULE,
+        }
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        """Squared error of v, mean over latents; L1 and LPIPS of the decoded z_0 where they are drawn."""
+        clip = self.footage.batch(step)
+        random = generator("unet", self.seed, step)
+        count = len(clip.hr)
+        with torch.no_grad():
+            z_0 = self.vae.encode(clip.hr)
+        draws = torch.rand(4, count, generator=random)
+        index = torch.where(draws[0] < self.rates.first, 1.0, draws[1]).mul(len(self.process) - 1).long()
+        noise = torch.randn(z_0.shape, generator=random)
+        z_t = self.process.noised(z_0, noise, index)
+        tokens = self.network["captions"](describe(clip)) * (draws[2] >= self.rates.uncaptioned).float()[:, None, None]
+        level = (MAX_NOISE_LEVEL * draws[3] ** 4).long()  # most users noise little
+        v = self.predict(self.network, z_t, self.process.times[index], tokens, clip.lr, level, random)
+        alpha, sigma = self.process.coefficients(index, z_0)
+        target = alpha * noise - sigma * z_0
+        latent = F.mse_loss(v, target)
+        losses = {"total": latent, "v": latent, "nothing": target.square().mean()}  # v of a network that says nothing
+        if torch.rand((), generator=random) < self.rates.pixels:
+            seen = self.seen(alpha * z_t - sigma * v, clip, random)
+            losses = {**losses, **seen, "total": latent + seen["l1"] + self.lpips_weight * seen["lpips"]}
+        return losses
+
+    def predict(
+        self,
+        network: nn.ModuleDict,
+        z_t: Tensor,
+        t: Tensor,
+        tokens: Tensor,
+        lr: Tensor,
+        level: Tensor,
+        random: torch.Generator,
+    ) -> Tensor:
+        """v; the low-resolution clip (B, T, 3, h, w) in [0, 1] is noised here."""
+        noised = self.low_res_process.add_noise(lr * 2 - 1, torch.randn(lr.shape, generator=random), level)
+        z_t, noised = (x.contiguous(memory_format=torch.channels_last_3d) for x in (z_t, noised.transpose(1, 2)))
+        return network["unet"](z_t, t, tokens, noised, level)
+
+    def seen(self, z_0: Tensor, clip: Clip, random: torch.Generator) -> dict[str, Tensor]:
+        """L1 and LPIPS of decoded latents, in [-1, 1]."""
+        truth = features(clip.hr)
+        latents = (z_0 / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
+        ours = self.vae.network.decode(latents, features(clip.lr))
+        part = window(truth.shape, self.patch, random)
+        return {
+            "l1": F.l1_loss(ours, truth), "lpips": distance(perceptual(self.state, "vgg"), ours[part], truth[part])
+        }  # fmt: skip
+
+    @torch.no_grad()
+    def measure(self, network: nn.Module) -> dict[str, float]:
+        """PSNR and LPIPS (AlexNet) of bikes.mp4: bicubic; 1, 2 and 4 steps of DDIM without a caption; 1 with it."""
+        assert isinstance(network, nn.ModuleDict)
+        figures: dict[str, list[float]] = {}
+        for clip in validation(self.state, frames=4, size=160)[::2]:
+            said = network["captions"](describe(clip))
+            outputs = {f"null{steps}": self.sample(network, clip.lr, said * 0, steps) for steps in (1, 2, 4)}
+            outputs |= {"said1": self.sample(network, clip.lr, said, 1), "bicubic": bicubic_upscale(clip.lr)}
+            for name, ours in outputs.items():
+                alex = distance(perceptual(self.state, "alex"), features(ours), features(clip.hr))
+                figures.setdefault(f"{name}_lpips", []).append(alex.item())
+                figures.setdefault(f"{name}_psnr", []).append(psnr(ours, clip.hr).item())
+        return {f"val_{name}": mean(values) for name, values in figures.items()}
+
+    def sample(self, network: nn.ModuleDict, lr: Tensor, tokens: Tensor, steps: int, noise_level: int = 20) -> Tensor:
+        """Video (B, T, 3, H, W) in [0, 1] by DDIM, noise of seed 0."""
+        sampler, random = Sampler(steps=steps), torch.Generator().manual_seed(0)
+        scheduler = sampler.schedule(NoisedLowResUNet.own_schedule)
+        level = torch.full((len(lr),), noise_level)
+        batch, frames, _, height, width = lr.shape
+        z = torch.randn((batch, self.vae.capabilities.latent_channels, frames, height, width), generator=random)
+        kept = random.get_state()
+
+        def denoise(z_t: Tensor, t: Tensor) -> Tensor:
+            random.set_state(kept)  # every step sees the same noised clip
+            return self.predict(network, z_t, t.expand(batch), tokens, lr, level, random)
+
+        z_0 = sampler.run(denoise, z, scheduler, scheduler.timesteps, lambda i: torch.zeros_like(z))
+        return self.vae.decode(z_0, lr)
