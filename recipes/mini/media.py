@@ -9,7 +9,8 @@ import numpy as np
 
 from recipes.mini.packages import fetch
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.io import read_frames, read_image
+from vsr_adapter.video.images import read_pixels
+from vsr_adapter.video.read import read_frames
 
 HERE = Path(__file__).parent
 # the roles are fixed: bikes.mp4 alone validates, vtest.avi and box.mp4 are for tests, and nothing else trains
@@ -52,7 +53,7 @@ def prepare(state: Path) -> None:
     for number, photo in enumerate(json.loads((HERE / "photos.json").read_text())):
         target = state / "photographs" / f"{number:03d}.npy"
         if not target.exists():
-            save(target, read_image(packages[photo["package"]] / photo["path"]))
+            save(target, read_pixels(packages[photo["package"]] / photo["path"])[..., :3])
     for folder, clips in [("clips", TRAINING_CLIPS), ("validation", VALIDATION_CLIPS)]:
         for name, (package, path) in clips.items():
             target = state / folder / f"{name}.npy"

@@ -22,7 +22,7 @@ from vsr_adapter.backbones.upscale_a_video.layers import TemporalBlock
 from vsr_adapter.backbones.upscale_a_video.transformer import VideoTransformer
 from vsr_adapter.diffusion import ForwardProcess, Sampler
 from vsr_adapter.frozen import random_weights
-from vsr_adapter.metrics import psnr
+from vsr_adapter.metrics import PSNR
 from vsr_adapter.seeds import generator
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
@@ -202,7 +202,7 @@ class UNetStage(Stage):
             for name, ours in outputs.items():
                 alex = distance(perceptual(self.state, "alex"), features(ours), features(clip.hr))
                 figures.setdefault(f"{name}_lpips", []).append(alex.item())
-                figures.setdefault(f"{name}_psnr", []).append(psnr(ours, clip.hr).item())
+                figures.setdefault(f"{name}_psnr", []).append(PSNR().per_clip(ours, clip.hr).mean().item())
         return {f"val_{name}": mean(values) for name, values in figures.items()}
 
     def sample(self, network: nn.ModuleDict, lr: Tensor, tokens: Tensor, steps: int, noise_level: int = 20) -> Tensor:

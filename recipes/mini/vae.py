@@ -16,7 +16,7 @@ from vsr_adapter.backbones.upscale_a_video.layers import VideoResnetBlock, Video
 from vsr_adapter.backbones.upscale_a_video.skip import upscaled
 from vsr_adapter.backbones.upscale_a_video.vae import ConditionFusion
 from vsr_adapter.frozen import random_weights
-from vsr_adapter.metrics import psnr
+from vsr_adapter.metrics import PSNR
 from vsr_adapter.seeds import generator
 
 # the published structure; without the mid attention and with 3-D convolutions at the latent's resolution alone,
@@ -125,7 +125,7 @@ class VAEStage(Stage):
                 ours = network.decode(latents, features(clip.lr))
                 alex = distance(perceptual(self.state, "alex"), ours.clamp(-1, 1), features(clip.hr))
                 figures.setdefault(f"{name}lpips", []).append(alex.item())
-                figures.setdefault(f"{name}psnr", []).append(psnr(video(ours), clip.hr).item())
+                figures.setdefault(f"{name}psnr", []).append(PSNR().per_clip(video(ours), clip.hr).mean().item())
         return {f"val_{name}": mean(values) for name, values in figures.items()}
 
 
