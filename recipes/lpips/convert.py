@@ -30,7 +30,7 @@ ALLOWED = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     # the name that numpy 1 wrote; numpy 2 moved it
-    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],  # type: ignore[dict-item]
+    ("numpy.core.multiarray", "_reconstruct"): np.empty(0).__reduce__()[0],
 }
 
 
