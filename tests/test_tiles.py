@@ -83,7 +83,7 @@ def test_stretches_of_a_video_are_those_of_the_whole(segments):
     for begin, end in segments:
         touching = [w for w in windows if w.start < end and w.stop > begin]
         # windows that end before `begin` but overlap the first one that reaches it do not matter
-        part = list(restore_stretch(stack, frames[touching[0].start :], touching, begin, end))
+        part = list(restore_stretch(stack, frames[touching[0].start :], touching, begin, end, stack.tiles))
         assert len(part) == end - begin
         assert all(np.array_equal(a, b) for a, b in zip(part, whole[begin:end], strict=True))
 

@@ -155,4 +155,4 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
         return 0
     data = cli.datamodule
     wait_for_others(data.lock_folder, cli.trainer.world_size, data.plan)
-    return summarise(data.plan, data.plan.refused, data.skipped, as_json)
+    return summarise(data.plan, data.skipped, as_json)

@@ -4,6 +4,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from vsr_adapter.model import VSRModel
 from vsr_adapter.tiles import Tiling, plan_tiles
 
 SIDES = range(160, 31, -16)  # up to twice what adapters are trained on
+# a folder of videos has one size of tile; counting takes seconds
+COUNTED: WeakKeyDictionary[VSRModel, dict[tuple[int, int, int], int]] = WeakKeyDictionary()
 SHARE = 0.8  # of the free memory that `auto` may use
 
 
@@ -67,6 +70,14 @@ def activations(model: VSRModel, tiling: Tiling, height: int, width: int) -> int
     plan = plan_tiles(height, width, tiling, model.lr_multiple)
     rows, columns = plan.rows[0].stop, plan.columns[0].stop
     batch = min(tiling.batch, len(plan.places))
+    known = COUNTED.setdefault(model, {})
+    if (batch, rows, columns) not in known:
+        known[batch, rows, columns] = counted(model, batch, rows, columns)
+    return known[batch, rows, columns]
+
+
+def counted(model: VSRModel, batch: int, rows: int, columns: int) -> int:
+    """`activations` of a batch of tiles of ``rows`` x ``columns`` low-resolution pixels."""
     unet = model.backbone.capabilities.unet
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         lr = torch.empty(batch, model.window, 3, rows, columns, device=model.backbone.device)

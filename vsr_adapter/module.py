@@ -142,11 +142,12 @@ class AdapterModule(LightningModule):
             disable=data.predict.quiet,
         )  # fmt: skip
 
-    def predict_step(self, number: Tensor, batch_idx: int) -> None:
+    def predict_step(self, batch: list[Tensor], batch_idx: int) -> None:
         """Upscales the segment of that number; failures go to the journal, so that the others are still done."""
         units = self.trainer.datamodule.plan.units
-        if int(number) < len(units):
-            run_unit(self.model, units[int(number)], self.bar.update)
+        number = int(batch[0])
+        if number < len(units):
+            run_unit(self.model, units[number], self.bar.update)
 
     def on_predict_end(self) -> None:
         """No barrier: what the others did is in the journal, and a dead one would never come to it."""

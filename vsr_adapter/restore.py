@@ -10,7 +10,7 @@ from torch import Tensor
 from vsr_adapter.errors import UserError
 from vsr_adapter.memory import settled
 from vsr_adapter.model import VSRModel
-from vsr_adapter.tiles import TilePlan, cut_tiles, padded, plan_tiles, upscaled
+from vsr_adapter.tiles import TilePlan, Tiling, cut_tiles, padded, plan_tiles, upscaled
 from vsr_adapter.video.plan import Window, blend, stream_windows, windows_of
 
 
@@ -35,15 +35,15 @@ def restore(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarra
     first = next(stream, None)
     if first is None:
         return
-    model.tiles = settled(model, *first.shape[:2])
+    tiles = settled(model, *first.shape[:2])
     windows = stream_windows(chain([first], stream), model.window, model.overlap)
-    for stretch in blend((window, upscale_window(model, block, window)) for window, block in windows):
+    for stretch in blend((window, upscale_window(model, block, window, tiles)) for window, block in windows):
         for frame in stretch:
             yield to_frame(frame, first.dtype)
 
 
 def restore_stretch(
-    model: VSRModel, frames: Iterable[np.ndarray], windows: list[Window], begin: int, end: int
+    model: VSRModel, frames: Iterable[np.ndarray], windows: list[Window], begin: int, end: int, tiles: Tiling
 ) -> Iterator[np.ndarray]:
     """Upscales a stretch of a video whose windows are planned.
 
@@ -53,11 +53,13 @@ def restore_stretch(
         windows: all that touch the stretch.
         begin: number of the first frame wanted.
         end: number after the last.
+        tiles: of its frames.
 
     Yields:
         Frames ``begin`` to ``end``, the same whatever stretches the video is cut into.
     """
-    parts = ((window, upscale_window(model, block, window)) for window, block in windows_of(checked(frames), windows))
+    blocks = windows_of(checked(frames), windows)
+    parts = ((window, upscale_window(model, block, window, tiles)) for window, block in blocks)
     number = windows[0].start
     for stretch in blend(parts):
         for frame in stretch:
@@ -87,7 +89,7 @@ def checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         yield frame
 
 
-def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window) -> Tensor:
+def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window, tiles: Tiling) -> Tensor:
     """One window, upscaled in tiles.
 
     Short windows and sizes that the tiles do not fill are padded by replication, and cropped back.
@@ -96,19 +98,20 @@ def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window) -> 
         model: with its weights loaded.
         block: frames of the window.
         window: their numbers.
+        tiles: of its frames; the size must be a number.
 
     Returns:
         Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
     """
     height, width = block[0].shape[:2]
-    plan = plan_tiles(height, width, model.tiles, model.lr_multiple)
+    plan = plan_tiles(height, width, tiles, model.lr_multiple)
     video = torch.from_numpy(np.stack(block)).to(model.backbone.device).permute(0, 3, 1, 2)
     video = padded(video / 255 if video.dtype == torch.uint8 else video.float(), model.window, plan.size)
     key = (model.seed, "predict")
-    if model.tiles.mode == "joint" and len(plan.places) > 1:
+    if tiles.mode == "joint" and len(plan.places) > 1:
         result = jointly(model, video, plan, key, window.start)
     else:
-        result = upscaled(video, plan, model.tiles.batch, model.sample, key, window.start, model.scale)
+        result = upscaled(video, plan, tiles.batch, model.sample, key, window.start, model.scale)
     result = result[: len(block), :, : height * model.scale, : width * model.scale]
     return model.finished(result[None], video[None, : len(block), :, :height, :width].cpu())[0]
 

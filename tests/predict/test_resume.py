@@ -193,6 +193,11 @@ def test_out_of_memory_goes_on_with_half_the_tile(tmp_path, capsys):
     folders = list((tmp_path / "out" / ".vsr").glob("a.mp4-*"))
     assert len(folders) == 2
     assert sum((folder / "00000.mp4").exists() for folder in folders) == 1, "the finished segment is set aside"
+    run = ["--input", source, "--output", tmp_path / "out", "--tile", "32"]
+    assert faulty(never, *run, "--clean") == 0
+    assert "a.mp4: is done already; out of memory: done with tiles of 16" in capsys.readouterr().out
+    assert Faulty.calls == 0
+    assert sorted((tmp_path / "out" / ".vsr").glob("a.mp4-*")) == sorted(folders), "both are this job's own"
     assert faulty(never, "--input", source, "--output", tmp_path / "small", "--tile", "16") == 0
     assert same(tmp_path / "out" / "a.mp4", decoded(tmp_path / "small" / "a.mp4"))
 

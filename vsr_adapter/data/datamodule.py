@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.data.clips import ClipDataset
@@ -24,7 +24,7 @@ from vsr_adapter.predict.journal import current, done_record
 from vsr_adapter.predict.options import PredictOptions
 from vsr_adapter.predict.plan import Plan, Refused, plan, prepare
 from vsr_adapter.predict.report import alive, outline
-from vsr_adapter.predict.targets import pair
+from vsr_adapter.predict.targets import is_file, pair
 
 DEFAULT_OPTIONS = PredictOptions()
 
@@ -206,7 +206,7 @@ class ClipDataModule(LightningDataModule):
     def lock_folder(self) -> Path:
         """Where processes say that they live."""
         assert self.output is not None
-        return (self.output.parent if self.output.suffix else self.output) / ".vsr"
+        return (self.output.parent if is_file(self.output) else self.output) / ".vsr"
 
     def predict_dataloader(self) -> DataLoader:
         """Segments of all videos; map-style, so that Lightning shares them out without repeats."""
@@ -225,7 +225,8 @@ class ClipDataModule(LightningDataModule):
             raise made
         self.plan, self.skipped = made
         # numbers of units: Lightning looks into batches for tensors to move; and every process needs at least one
-        return DataLoader(range(max(len(self.plan.units), world_size)), batch_size=1, num_workers=0)  # type: ignore[arg-type] # a range is map-style
+        numbers = torch.arange(max(len(self.plan.units), world_size))
+        return DataLoader(TensorDataset(numbers), batch_size=1, num_workers=0)
 
     def planned(self, model: VSRModel) -> tuple[Plan, list[Path]] | UserError:
         """The plan, which is said, and the videos that are done already; or why there is none."""
@@ -242,8 +243,9 @@ class ClipDataModule(LightningDataModule):
             found = plan(model, pair(self.input, self.output), self.predict, decides)
         except UserError as error:
             return error
+        skipped = [job.source for job in found.jobs if done_record(current(job)) is not None]
         costs: dict[Path, str] = {}
-        for job in list(found.jobs) if self.predict.estimate else []:
+        for job in [job for job in found.jobs if self.predict.estimate and job.source not in skipped]:
             try:
                 costs[job.source] = checked(model, job)
             except UserError as error:
@@ -252,7 +254,7 @@ class ClipDataModule(LightningDataModule):
         lines = prepare(found.jobs)
         if not self.predict.quiet:
             print("\n".join([*lines, *(outline(model, job, costs.get(job.source)) for job in found.jobs)]))
-        return found, [job.source for job in found.jobs if done_record(current(job)) is not None]
+        return found, skipped
 
     @property
     def frames_to_do(self) -> int:

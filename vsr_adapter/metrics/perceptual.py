@@ -5,14 +5,14 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from vsr_adapter.metrics.base import FrameMetric
+from vsr_adapter.metrics.base import ClipMetric, FrameMetric
 from vsr_adapter.metrics.networks import lpips_network
 
 LPIPS_MIN_SIDE = 31  # below, AlexNet's second pooling has less than a window
 
 
-class LPIPS(FrameMetric):
-    """LPIPS v0.1 (Zhang et al. 2018), mean over frames; 0 for equal frames.
+class PerceptualMetric(ClipMetric):
+    """Of which LPIPS' network is a part, and its trunk's name a part of the column's head.
 
     Args:
         net: ``alex``, whose weights are shipped, or ``vgg``.
@@ -25,6 +25,7 @@ class LPIPS(FrameMetric):
         UserError: ``vgg`` without weights.
     """
 
+    name: str
     higher_is_better = False
     min_side = LPIPS_MIN_SIDE
 
@@ -43,8 +44,18 @@ class LPIPS(FrameMetric):
     @property
     def title(self) -> str:
         """Such as ``LPIPS-alex``."""
-        return f"LPIPS-{self.net}"
+        return f"{self.name}-{self.net}"
+
+    def distance(self, ours: Tensor, truth: Tensor) -> Tensor:
+        """LPIPS of two frames (3, H, W) in [0, 1]: float64 scalar."""
+        return self.network(ours.float()[None], truth.float()[None], normalize=True).double().squeeze()
+
+
+class LPIPS(PerceptualMetric, FrameMetric):
+    """LPIPS v0.1 (Zhang et al. 2018), mean over frames; 0 for equal frames."""
+
+    name = "LPIPS"
 
     def frame_score(self, prediction: Tensor, target: Tensor) -> Tensor:
         """LPIPS of a frame."""
-        return self.network(prediction.float()[None], target.float()[None], normalize=True).double().squeeze()
+        return self.distance(prediction, target)

@@ -3,8 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,8 +11,8 @@ from torch import Tensor
 
 from vsr_adapter.metrics.base import ClipMetric
 from vsr_adapter.metrics.flow import DIS, Farneback, Flow
-from vsr_adapter.metrics.networks import VGGFeatures, lpips_network
-from vsr_adapter.metrics.perceptual import LPIPS_MIN_SIDE
+from vsr_adapter.metrics.networks import VGGFeatures
+from vsr_adapter.metrics.perceptual import PerceptualMetric
 from vsr_adapter.metrics.warping import trusted, warp
 
 Pair = tuple[Tensor, Tensor]
@@ -145,38 +144,12 @@ class TOF(FlowMetric):
         return (self.flow(*ours) - self.flow(*truth)).square().sum(dim=0).sqrt().mean()
 
 
-class TLPIPS(PairMetric):
-    """tLPIPS (TecoGAN): |LPIPS(O_t, O_{t+1}) - LPIPS(G_t, G_{t+1})|, mean over pairs.
+class TLPIPS(PerceptualMetric, PairMetric):
+    """tLPIPS (TecoGAN): |LPIPS(O_t, O_{t+1}) - LPIPS(G_t, G_{t+1})|, mean over pairs."""
 
-    Args:
-        net: ``alex``, whose weights are shipped, or ``vgg``.
-        trunk: as of `LPIPS`.
-        rounded: whether both sides are rounded to 8 bit first.
-        border: pixels cut from each side.
-        kwargs: of torchmetrics' `Metric`.
-    """
-
+    name = "tLPIPS"
     factor = 100
-    min_side = LPIPS_MIN_SIDE
-
-    def __init__(
-        self,
-        net: Literal["alex", "vgg"] = "alex",
-        trunk: Path | None = None,
-        rounded: bool = True,
-        border: int = 0,
-        **kwargs: Any,
-    ):
-        super().__init__(rounded, border, **kwargs)
-        self.net = net
-        self.network = lpips_network(net, trunk)
-
-    @property
-    def title(self) -> str:
-        """Such as ``tLPIPS-alex``."""
-        return f"tLPIPS-{self.net}"
 
     def pair_score(self, ours: Pair, truth: Pair) -> Tensor:
         """Distance between the two changes."""
-        changes = [self.network(*(frame.float()[None] for frame in pair), normalize=True) for pair in (ours, truth)]
-        return (changes[0].double() - changes[1].double()).abs().squeeze()
+        return (self.distance(*ours) - self.distance(*truth)).abs()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import blake2b
 from itertools import pairwise
@@ -113,8 +113,8 @@ def folder_of(target: Path, settings: Mapping[str, Any]) -> Path:
     return target.parent / ".vsr" / f"{target.name}-{digest}"
 
 
-def other_folders(job: Job) -> list[Path]:
-    """Folders of earlier runs for the same target with other settings."""
+def other_folders(job: Job, own: Collection[Path]) -> list[Path]:
+    """Folders of earlier runs for the same target with other settings than those that made ``own``."""
     parent = job.folder.parent
     if not parent.is_dir():
         return []
@@ -123,5 +123,5 @@ def other_folders(job: Job) -> list[Path]:
         Path(entry.path)
         for entry in os.scandir(parent)
         if entry.is_dir() and entry.name.startswith(begin) and len(entry.name) == len(begin) + 12
-        and Path(entry.path) != job.folder
+        and Path(entry.path) not in own
     )  # fmt: skip

@@ -58,11 +58,17 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def plans(job: Job) -> list[Job]:
+    """The job, then itself under each plan that followed: tiles were halved where memory ran out."""
+    found = [job]
+    while (record := read_record(found[-1].folder / "replan.json")) is not None:
+        found.append(job.with_tiles(Tiling(**record)))
+    return found
+
+
 def current(job: Job) -> Job:
-    """The job under the plan that its journal says: tiles were halved where memory ran out."""
-    while (record := read_record(job.folder / "replan.json")) is not None:
-        job = job.with_tiles(Tiling(**record))
-    return job
+    """The job under the plan that counts, the last one."""
+    return plans(job)[-1]
 
 
 def lock(job: Job) -> FileLock:

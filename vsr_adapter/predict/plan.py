@@ -11,7 +11,7 @@ from vsr_adapter.errors import UserError
 from vsr_adapter.memory import settled
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.jobs import Job, Stretch, folder_of, identity, other_folders, plan_stretches
-from vsr_adapter.predict.journal import begin, done_record
+from vsr_adapter.predict.journal import begin, current, done_record, plans
 from vsr_adapter.predict.options import PredictOptions
 from vsr_adapter.predict.targets import Video, named
 from vsr_adapter.video.index import Index, index
@@ -140,13 +140,14 @@ def prepare(jobs: Iterable[Job]) -> list[str]:
     """
     lines = []
     for job in jobs:
+        own = plans(job)
         with suppress(OSError):  # said again, with its reason, when the first segment is written
-            begin(job)
-        for folder in other_folders(job):
+            begin(own[-1])
+        for folder in other_folders(job, [one.folder for one in own]):
             if job.options.clean:
                 shutil.rmtree(folder)
                 lines.append(f"{folder}: deleted")
-            elif any(folder.glob("[0-9]*.json")) and not (folder / "replan.json").exists():
+            elif any(folder.glob("[0-9]*.json")):
                 lines.append(f"{job.target}: settings or input changed; what was done before is in {folder} (--clean)")
     return lines
 
@@ -158,7 +159,7 @@ def check_target(job: Job) -> None:
         UserError: the target exists, or another kind of thing has its name.
     """
     target, images = job.target, job.options.encoding.images
-    if not target.exists() or done_record(job) is not None:
+    if not target.exists() or done_record(current(job)) is not None:
         return
     if target.is_dir() != images:
         kind = "folder" if target.is_dir() else "file"

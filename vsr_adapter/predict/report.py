@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict import journal
 from vsr_adapter.predict.jobs import Job
-from vsr_adapter.predict.plan import Plan, Refused, output_size
+from vsr_adapter.predict.plan import Plan, output_size
 from vsr_adapter.video.index import index
 
 
@@ -87,10 +87,10 @@ def outcome(job: Job, skipped: bool) -> dict[str, Any]:
     return {**values, "status": "failed", "error": error}
 
 
-def summarise(plan: Plan, refused: Sequence[Refused], skipped: Sequence[Path], as_json: bool = False) -> int:
+def summarise(plan: Plan, skipped: Sequence[Path], as_json: bool = False) -> int:
     """Prints what became of each video; returns the exit code, 1 if any failed."""
-    found = [outcome(job, job.source in skipped) for job in plan.jobs if job.source not in {r.source for r in refused}]
-    found += [{"source": str(one.source), "status": "failed", "error": one.error, "notes": []} for one in refused]
+    found = [outcome(job, job.source in skipped) for job in plan.jobs]
+    found += [{"source": str(one.source), "status": "failed", "error": one.error, "notes": []} for one in plan.refused]
     counts = {status: sum(one["status"] == status for one in found) for status in ("done", "skipped", "failed")}
     if as_json:
         print(json.dumps({**counts, "videos": found}, indent=1))

@@ -95,22 +95,18 @@ def compute(model: VSRModel, job: Job, stretch: Stretch, tick: Tick) -> Written:
     """Writes a segment into a file that has no name yet."""
     known, options, begun = index(job.source), job.options, time.perf_counter()
     height, width = output_size(model, known, options)
-    model.tiles = job.tiles
     part = job.folder / f"{stretch.number:05d}.{os.getpid()}.part{options.encoding.segment_suffix}"
     discard(part)  # of a killed run: process numbers repeat in containers
     look = options.encoding.look(known.look)
     source: deque[Frame] = deque()
     first, last = stretch.windows[0].start, stretch.windows[-1].stop
-    frames = remembered(read(job.source, first, last - first, options.damaged), source)
+    frames = remembered(read(job.source, first, last - first, options.damaged), stretch.begin - first, source)
     dropped: list[int] = []
     repeated: list[int] = []
     try:
         with open_encoder(part, stretch.begin, width, height, known.info.rate, options.encoding, look) as encoder:
-            upscaled = restore_stretch(model, frames, stretch.windows, stretch.begin, stretch.end)
+            upscaled = restore_stretch(model, frames, stretch.windows, stretch.begin, stretch.end, job.tiles)
             for number, rgb in enumerate(upscaled, stretch.begin):
-                if number == stretch.begin:
-                    for _ in range(stretch.begin - first):
-                        source.popleft()  # of the window before, which only blends in
                 original = source.popleft()
                 if original.damaged:
                     (dropped if options.damaged == "skip" else repeated).append(number)
@@ -124,10 +120,11 @@ def compute(model: VSRModel, job: Job, stretch: Stretch, tick: Tick) -> Written:
     return Written(part, values)
 
 
-def remembered(frames: Iterator[Frame], source: deque[Frame]) -> Iterator[np.ndarray]:
-    """Their pictures; what else they are waits until they are written."""
-    for frame in frames:
-        source.append(frame._replace(rgb=frame.rgb[:0]))
+def remembered(frames: Iterator[Frame], skip: int, source: deque[Frame]) -> Iterator[np.ndarray]:
+    """Their pictures; what else they are waits in ``source`` until they are written, but for the first ``skip``."""
+    for number, frame in enumerate(frames):
+        if number >= skip:  # those before belong to the segment before, and only blend in
+            source.append(frame._replace(rgb=frame.rgb[:0]))
         yield frame.rgb
 
 

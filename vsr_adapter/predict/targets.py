@@ -26,6 +26,11 @@ class Video(NamedTuple):
     final: bool = False
 
 
+def is_file(output: Path) -> bool:
+    """Whether ``--output`` names the result itself."""
+    return output.suffix.lower() in RESULT_SUFFIXES and not output.is_dir()
+
+
 def pair(inputs: Iterable[Path], output: Path) -> list[Video]:
     """Every video under ``inputs`` with its target, in a fixed order.
 
@@ -36,7 +41,7 @@ def pair(inputs: Iterable[Path], output: Path) -> list[Video]:
         UserError: an input does not exist or holds no video, or two videos claim the same target.
     """
     found = [(root, source) for root in inputs for source in find_videos(root)]
-    if output.suffix.lower() in RESULT_SUFFIXES and not output.is_dir():
+    if is_file(output):
         if len(found) > 1:
             raise UserError(f"--output {output}: is one file, and there are {len(found)} videos; name a folder")
         return [Video(found[0][1], output, final=True)]

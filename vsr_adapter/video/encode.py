@@ -154,7 +154,7 @@ class Encoding:
             if halved and side % 2:
                 raise UserError(f"{width}x{height}: chroma of half the size needs even sides; pass another --height")
 
-    def options(self) -> dict[str, str]:
+    def options(self, look: Look) -> dict[str, str]:
         """Of FFmpeg's encoder."""
         if self.codec == "x265":
             # its pools would make bits depend on the machine; frame threads are fixed by ours
@@ -162,7 +162,9 @@ class Encoding:
             return {"crf": str(self.crf), "preset": self.preset, "x265-params": params}
         if self.codec == "x264":
             return {"crf": str(self.crf), "preset": self.preset}
-        return {"level": "3", "slices": "4", "slicecrc": "1"} if self.codec == "ffv1" else {}
+        if self.codec == "prores":
+            return {"profile": "4444" if look.alpha else "hq"}
+        return {"level": "3", "slices": "4", "slicecrc": "1"}
 
 
 def format_name(look: Look) -> str:
@@ -224,7 +226,7 @@ class Encoder:
         rate = rate if 1 <= rate <= 500 else Fraction(25)  # what encoders take, whatever a container says
         self.rate = rate.limit_denominator(1001)
         self.container = av.open(f"file:{path}", "w", format=MUXERS[codec.container])
-        self.stream = self.container.add_stream(codec.encoder, rate=self.rate, options=encoding.options())
+        self.stream = self.container.add_stream(codec.encoder, rate=self.rate, options=encoding.options(look))
         context = self.stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, self.stored
         context.time_base, context.thread_count = 1 / self.rate, encoding.threads
@@ -233,8 +235,6 @@ class Encoder:
         context.color_range = ColorRange.JPEG if look.full else ColorRange.MPEG
         if not look.rgb:
             context.colorspace = look.space
-        if encoding.codec == "prores":
-            context.options = {"profile": "4444" if look.alpha else "hq"}
 
     def write(self, frame: Frame) -> None:
         """Encodes one frame."""

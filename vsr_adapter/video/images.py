@@ -9,20 +9,21 @@ from vsr_adapter.errors import UserError
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """An image as RGB or RGBA of 8 or 16 bits, shape (H, W, 3 or 4); turned as its EXIF entry says, where it has one.
+    """An image as RGB or RGBA of 8 or 16 bits, shape (H, W, 3 or 4); a JPEG turned as its EXIF entry says.
 
     Raises:
         UserError: not an image, or one of floats.
     """
     content = np.fromfile(path, np.uint8)  # cv2.imread cannot open every name that the file system has
-    image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
+    # OpenCV turns an image only where it drops alpha
+    mode = cv2.IMREAD_COLOR if path.suffix.lower() in (".jpg", ".jpeg") else cv2.IMREAD_UNCHANGED
+    image = cv2.imdecode(content, mode) if content.size else None
     if image is None:
         raise UserError(f"{path}: cannot be read as an image; check that it opens")
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path}: {image.dtype} pixels, must be 8 or 16 bits; convert it")
-    if image.ndim == 3 and image.shape[2] == 4:
-        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
-    return cv2.cvtColor(cv2.imdecode(content, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), cv2.COLOR_BGR2RGB)
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    return cv2.cvtColor(image, {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}[channels])
 
 
 def write_png(path: Path, pixels: np.ndarray) -> None:

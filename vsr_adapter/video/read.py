@@ -89,7 +89,13 @@ def found(path: Path, known: Index, start: int, count: int) -> Iterator[Frame | 
     """``count`` frames from number ``start`` on; None for each that cannot be decoded."""
     if path.is_dir():
         yield from (from_pixels(read_pixels(file)) for file in frame_files(path)[start : start + count])
-        return
+    else:
+        for frame in matched(path, known, start, count):
+            yield None if frame is None else from_video(frame, known.look)
+
+
+def matched(path: Path, known: Index, start: int, count: int) -> Iterator[av.VideoFrame | None]:
+    """`found` of a video file, as it is decoded."""
     expected = iter(known.times[start : start + count])
     time = next(expected, None)
     for order, frame in enumerate(decoded(path, start, known)):
@@ -101,7 +107,7 @@ def found(path: Path, known: Index, start: int, count: int) -> Iterator[Frame | 
         if time is None:
             return
         if pts == time:
-            yield None if frame.is_corrupt else from_video(frame, known.look)
+            yield None if frame.is_corrupt else frame
             time = next(expected, None)
     while time is not None:
         yield None

@@ -1,6 +1,6 @@
 """Upscale-A-Video's networks behind the protocol: ranges, layouts, scaling factor and schedules."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class UpscaleUNetPart(NoisedLowResUNet):
     """The "upscale" UNet: Upscale-A-Video's, and LaVie's, which is the same under other names."""
 
     config_name = "unet_video_config.json"
-    weight_names = ["unet_video.safetensors", "unet_video.bin"]  # noqa: RUF012 - a ClassVar of the base
+    weight_names: ClassVar[list[str]] = ["unet_video.safetensors", "unet_video.bin"]
 
     def make(self) -> UpscaleUNet:
         """Of the published config."""
