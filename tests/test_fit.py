@@ -56,7 +56,10 @@ def checkpoint(root: Path, name: str = "last.ckpt") -> Path:
 
 def validation_loss(capsys, clips, *more: str) -> float:
     capsys.readouterr()
-    assert main(["validate", "--config", "tiny.yaml", f"--data.val={clips / 'train'}", "--trainer.logger=false", *more]) == 0
+    assert (
+        main(["validate", "--config", "tiny.yaml", f"--data.val={clips / 'train'}", "--trainer.logger=false", *more])
+        == 0
+    )
     return float(re.search(r"val/loss\s*│?\s*([\d.]+)", capsys.readouterr().out).group(1))
 
 

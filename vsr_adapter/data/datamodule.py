@@ -247,7 +247,8 @@ class ClipDataModule(LightningDataModule):
         costs: dict[Path, str] = {}
         for job in [job for job in found.jobs if self.predict.estimate and job.source not in skipped]:
             try:
-                costs[job.source] = checked(model, job)
+                with self.trainer.precision_plugin.forward_context():
+                    costs[job.source] = checked(model, job)
             except UserError as error:
                 found.jobs.remove(job)
                 found.refused.append(Refused(job.source, str(error)))
