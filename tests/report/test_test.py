@@ -11,8 +11,8 @@ import torch
 
 from tests.clips import real_clips
 from tests.stacks import model
-from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.cli import main
+from vsr_adapter.frozen import fingerprint
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.report.pictures import panel
 from vsr_adapter.types import Clip

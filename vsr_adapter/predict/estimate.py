@@ -8,7 +8,6 @@ from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import av
 import numpy as np
 import torch
 
@@ -21,7 +20,7 @@ from vsr_adapter.predict.run import out_of_memory, resized
 from vsr_adapter.restore import restore_stretch
 from vsr_adapter.tiles import plan_tiles
 from vsr_adapter.video.encode import open_encoder
-from vsr_adapter.video.index import index
+from vsr_adapter.video.index import index, packet_sizes
 from vsr_adapter.video.read import Frame, read
 from vsr_adapter.video.resize import bicubic_upscale
 
@@ -87,11 +86,7 @@ def encoded(job: Job, frames: list[Frame]) -> Size:
         with open_encoder(path, 0, width, height, known.info.rate, encoding, look) as encoder:
             for frame in frames:
                 encoder.write(frame)
-        if encoding.images:
-            sizes = [file.stat().st_size for file in sorted(path.iterdir())]
-        else:
-            with av.open(str(path)) as container:
-                sizes = [packet.size for packet in container.demux(video=0) if packet.size]
+        sizes = [file.stat().st_size for file in sorted(path.iterdir())] if encoding.images else packet_sizes(path)
     return Size(sizes[0], mean(sizes[1:] or sizes))
 
 
