@@ -103,3 +103,27 @@ def test_a_process_that_dies_hangs_nobody_and_the_next_run_goes_on(tmp_path):
     assert main([str(argument) for argument in [*more[:-1], tmp_path / "whole"]]) == 0
     both = [list(read_frames(tmp_path / output / "a.mp4")) for output in ("out", "whole")]
     assert all(np.array_equal(a, b) for a, b in zip(*both, strict=True))
+
+
+@pytest.mark.bench
+def test_two_nodes_of_torchrun_give_what_one_process_does(tmp_path):
+    """Two launchers, as on two machines that see the same folder."""
+    write_video(tmp_path / "in" / "a.mp4", cut(0, 32, height=8, width=8))
+    write_folder(tmp_path / "in" / "frames", cut(0, 5, height=8, width=8))
+    more = ["predict", "--config=tiny.yaml", "--steps=1", "--data.predict.segment=1", f"--input={tmp_path / 'in'}"]
+    share = ["--trainer.strategy=ddp", "--trainer.accelerator=cpu", "--trainer.devices=1", "--trainer.num_nodes=2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", "--master_port=29517"]
+    launch += ["--master_addr=127.0.0.1"]
+    nodes = [
+        subprocess.Popen(
+            [*launch, f"--node_rank={rank}", "-m", "vsr_adapter", *more, f"--output={tmp_path / 'two'}", *share],
+            env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    assert [node.wait(timeout=600) for node in nodes] == [0, 0]
+    assert main([*more, f"--output={tmp_path / 'one'}"]) == 0
+    for name, frames in [("a.mp4", 32), ("frames.mp4", 5)]:
+        both = [list(read_frames(tmp_path / output / name)) for output in ("one", "two")]
+        assert len(both[0]) == frames
+        assert all(np.array_equal(a, b) for a, b in zip(*both, strict=True))
