@@ -9,11 +9,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import default_collate
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.report.pictures import panel, strip
+from vsr_adapter.report.pictures import strip, write_pictures
 from vsr_adapter.report.protocol import protocol
 from vsr_adapter.report.table import Score, Table
 from vsr_adapter.types import Clip
-from vsr_adapter.video.images import write_png
 
 
 class SampleStrips(Callback):
@@ -50,7 +49,7 @@ class TestReport(Callback):
     """Prints the means of a test over its protocol; writes them, every clip's numbers, and pictures, into a folder.
 
     Args:
-        folder: gets ``scores.md``, ``scores.csv``, ``scores.json`` and ``pictures/CLIP.png``; None only prints.
+        folder: gets ``scores.md``, ``scores.csv``, ``scores.json`` and ``pictures``; None only prints.
     """
 
     def __init__(self, folder: Path | None = None):
@@ -70,10 +69,7 @@ class TestReport(Callback):
             return
         for i, name in enumerate(batch.name):
             one = Clip(batch.lr[i : i + 1], batch.hr[i : i + 1], [name])
-            image = panel(one, outputs.output[i : i + 1], pl_module.model.scale)
-            path = self.folder / "pictures" / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_png(path, (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+            write_pictures(self.folder / "pictures" / name, one, outputs.output[i : i + 1], pl_module.model.scale)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts the processes' clips together: each has every one of its own once."""

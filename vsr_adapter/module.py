@@ -126,8 +126,10 @@ class AdapterModule(LightningModule):
             torch.cuda.synchronize()
         seconds = (perf_counter() - start) / output.shape[:2].numel()
         bicubic = bicubic_upscale(clip.lr, self.model.scale)
+        scored = self.trainer.test_dataloaders.dataset.scored
         rows = [("ours", output, seconds), ("bicubic", bicubic, math.nan), ("truth", clip.hr, math.nan)]
-        scores = [one for method, video, took in rows for one in score(self.measures(), method, video, clip, took)]
+        measures = self.measures()
+        scores = [one for method, video, took in rows for one in score(measures, method, video, clip, took, scored)]
         return Tested(scores, output)
 
     def measures(self) -> list[ClipMetric]:

@@ -35,7 +35,7 @@ def unset(name: str) -> UserError:
 
 
 class ClipDataModule(LightningDataModule):
-    """Streams centre-cropped clips from folders of videos or of frames.
+    """Streams centre-cropped or whole clips from folders of videos or of frames.
 
     Args:
         train: training videos, high resolution: a set as distributed, any folder, or several of them.
@@ -45,7 +45,7 @@ class ClipDataModule(LightningDataModule):
         val_lr: of ``val``.
         test_lr: of ``test``.
         frames: of a clip.
-        size: side of the square HR crop, in pixels.
+        size: side of the square HR crop, in pixels; ``whole`` crops nothing.
         scale: HR pixels per LR pixel.
         train_stride: frames between the starts of training clips; None puts them end to end.
         train_clips: training clips of a video, at most; None takes all.
@@ -58,6 +58,7 @@ class ClipDataModule(LightningDataModule):
         train_weights: shares of several training sets in an epoch; None weighs all clips alike.
         origin: which twins of those that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
         shifted_lr: whether test twins may lie elsewhere than HR.
+        partial: whether a test set may lack clips or frames.
         input: videos to predict: files, folders of frames, or folders of either.
         output: folder for the predicted videos, or a file, for one.
         predict: how videos are predicted.
@@ -72,7 +73,7 @@ class ClipDataModule(LightningDataModule):
         val_lr: Path | None = None,
         test_lr: Path | None = None,
         frames: int = 8,
-        size: int = 320,
+        size: int | Literal["whole"] = 320,
         scale: int = 4,
         train_stride: int | None = None,
         train_clips: int | None = None,
@@ -84,6 +85,7 @@ class ClipDataModule(LightningDataModule):
         train_weights: list[float] | None = None,
         origin: str | None = None,
         shifted_lr: bool = False,
+        partial: bool = False,
         input: list[Path] | None = None,
         output: Path | None = None,
         predict: PredictOptions = DEFAULT_OPTIONS,
@@ -93,6 +95,10 @@ class ClipDataModule(LightningDataModule):
         if train_lr is not None and len(self.train_roots) > 1:
             raise UserError(
                 f"data.train_lr {train_lr}: goes with one training set, not {len(self.train_roots)}; leave it out"
+            )
+        if size == "whole" and batch_size > 1:
+            raise UserError(
+                f"data.batch_size {batch_size}: whole frames may differ in size; pass --data.batch_size 1, or a size"
             )
         self.train_weights = train_weights
         self.roots: dict[str, tuple[Path | None, Path | None]] = {"val": (val, val_lr), "test": (test, test_lr)}
@@ -104,7 +110,7 @@ class ClipDataModule(LightningDataModule):
             "seed": seed,
             "origin": origin,
         }
-        self.shifted_lr = shifted_lr
+        self.shifted_lr, self.partial = shifted_lr, partial
         self.train_stride, self.train_clips, self.eval_clips = train_stride, train_clips, eval_clips
         self.seed = seed
         self.loading: dict[str, Any] = {
@@ -164,8 +170,8 @@ class ClipDataModule(LightningDataModule):
     def evaluation_loader(self, name: Literal["val", "test"]) -> DataLoader:
         """In order; every clip once, whatever the number of processes (Lightning's own sampler pads with repeats)."""
         dataset = self.dataset(name)
-        if name == "test" and not self.shifted_lr:
-            dataset.check_alignment()
+        if name == "test":
+            dataset.check_test(self.shifted_lr, self.partial)
         world_size, rank = self.ranks
         if len(dataset) < world_size:
             raise UserError(
