@@ -180,8 +180,8 @@ def test_a_shifted_test_set_is_not_scored_silently(tmp_path):
         UserError, match=r"BDx4/band: fits \d+\.\d dB better \(-1.5, -1.5\) HR pixels .*shifted_lr true"
     ):
         ClipDataModule(**settings).test_dataloader()
-    assert len(ClipDataModule(**settings, shifted_lr=True).test_dataloader()) == 1
-    assert len(ClipDataModule(**settings, origin="BI").test_dataloader()) == 1
+    assert len(ClipDataModule(**settings, shifted_lr=True).test_dataloader()[0]) == 1
+    assert len(ClipDataModule(**settings, origin="BI").test_dataloader()[0]) == 1
 
 
 def test_a_set_with_missing_clips_or_frames_is_not_scored_silently(tmp_path, capsys):
@@ -193,7 +193,7 @@ def test_a_set_with_missing_clips_or_frames_is_not_scored_silently(tmp_path, cap
     ]:
         with pytest.raises(UserError, match=message):
             ClipDataModule(test=root, **settings).test_dataloader()
-        loader = ClipDataModule(test=root, **settings, partial=True).test_dataloader()
+        loader = ClipDataModule(test=root, **settings, partial=True).test_dataloader()[0]
         assert loader.dataset.describe()["data"].endswith("clips of 3 frames, of a set that is not whole")
     assert main(["compare", f"--test={vid4}", "--frames=3", "--size=64"]) == 1
     assert "calendar: is missing; copy it again (and 3 more" in (error := capsys.readouterr().err)
@@ -201,7 +201,7 @@ def test_a_set_with_missing_clips_or_frames_is_not_scored_silently(tmp_path, cap
     for name, count in whole("Vid4").clips.items():
         write_folder(vid4 / "GT" / name, [FRAMES[0]] * count)
         write_folder(vid4 / "BIx4" / name, [BI[0]] * count)
-    found = ClipDataModule(test=vid4, **settings).test_dataloader().dataset
+    found = ClipDataModule(test=vid4, **settings).test_dataloader()[0].dataset
     assert found.describe()["data"] == "Vid4, 4 clips of 3 frames"
 
 

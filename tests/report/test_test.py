@@ -15,6 +15,8 @@ from tests.stacks import model
 from vsr_adapter.adapters.files import describe, fingerprint, save_adapter
 from vsr_adapter.cli import main
 from vsr_adapter.data.clips import ClipDataset
+from vsr_adapter.data.datamodule import ClipDataModule
+from vsr_adapter.errors import UserError
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.report.pictures import panel
 from vsr_adapter.types import Clip
@@ -90,13 +92,6 @@ def test_bicubics_row_is_bicubic(clips, one):
     assert content["means"]["bicubic"]["PSNR"]["value"] == pytest.approx(np.mean(expected))
 
 
-def test_metrics_are_chosen_by_class_path(clips, tmp_path):
-    metrics = "[{class_path: vsr_adapter.metrics.PSNR, init_args: {channels: y, border: 2}}]"
-    content = scored(clips, tmp_path / "out", f"--model.metrics={metrics}")
-    assert list(content["means"]["ours"]) == ["PSNR-Y", "s/frame"]
-    assert content["protocol"]["metrics"].endswith("PSNR-Y on Y in 8 bit without 2 px of border")
-
-
 def test_two_processes_score_what_one_does(clips, one, tmp_path):
     """To the last bit: each clip's noise is its own. Forked, since a new process would take seconds to import."""
     ddp = ["--trainer.devices=2", "--trainer.strategy=ddp_fork", "--trainer.accelerator=cpu"]
@@ -114,6 +109,24 @@ def test_two_processes_score_what_one_does(clips, one, tmp_path):
         assert means["PSNR"] == one[1]["means"][method]["PSNR"]
     assert two["protocol"]["adapter"] == one[1]["protocol"]["adapter"]
     assert len(list((tmp_path / "pictures").glob("*/*.png"))) == 3
+
+
+def test_several_sets_have_a_table_each_by_metrics_that_are_chosen(clips, tmp_path, capsys):
+    others = real_clips(tmp_path / "others", 1)
+    metrics = "[{class_path: vsr_adapter.metrics.PSNR, init_args: {channels: y, border: 2}}]"
+    data = [f"--data.test=[{clips},{others}]", "--output", str(tmp_path / "out")]
+    assert main(["test", *TINY, *data, f"--model.metrics={metrics}"]) == 0
+    printed = capsys.readouterr().out
+    for root, count in [(clips, 3), (others, 1)]:
+        content = json.loads((tmp_path / "out" / root.name / "scores.json").read_text())
+        assert content["protocol"]["data"] == f"{root}, {count} clips of 8 frames"
+        assert content["protocol"]["metrics"].endswith("PSNR-Y on Y in 8 bit without 2 px of border")
+        assert list(content["means"]["ours"]) == ["PSNR-Y", "s/frame"]
+        assert len(content["clips"]) == 3 * count
+        assert f"data: {root}, {count} clips" in printed
+        assert len(list((tmp_path / "out" / root.name / "pictures").glob("*/*.png"))) == count
+    with pytest.raises(UserError, match=r"data.test x, x: tables go by these names; rename a folder"):
+        ClipDataModule(test=[tmp_path / "a" / "x", tmp_path / "b" / "x"])
 
 
 def test_a_model_that_gives_nan_is_refused_by_the_clips_name(clips, tmp_path, capsys):

@@ -163,6 +163,11 @@ class ClipDataset(Dataset[Clip]):
                 )
 
     @property
+    def name(self) -> str:
+        """Of the set's folder."""
+        return self.root.resolve().name
+
+    @property
     def missing(self) -> list[str]:
         """What a whole set has besides, a line each."""
         if self.found.layout is None:
