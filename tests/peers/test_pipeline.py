@@ -84,7 +84,7 @@ def test_it_is_a_row_of_a_table_which_says_how_it_was_made(folder, tmp_path, cap
 
 def test_what_the_pipeline_cannot_do_is_refused(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    for source in (tmp_path / "empty", folder / "unet"):
+    for source in (tmp_path / "empty", folder / "unet", "nobody/upscaler"):  # no Hub in tests
         with pytest.raises(UserError, match=r"diffusers reads no x4 upscaler from it \(.*\); name the folder with"):
             SDx4Pipeline(str(source))
     with pytest.raises(UserError, match=r"steps 0, noise_level 20: must be at least 1, and 0 to 350"):
