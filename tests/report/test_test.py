@@ -114,13 +114,20 @@ def test_two_processes_score_what_one_does(clips, one, tmp_path):
 def test_several_sets_have_a_table_each_by_metrics_that_are_chosen(clips, tmp_path, capsys):
     others = real_clips(tmp_path / "others", 1)
     metrics = "[{class_path: vsr_adapter.metrics.PSNR, init_args: {channels: y, border: 2}}]"
-    data = [f"--data.test=[{clips},{others}]", "--condition=off", "--output", str(tmp_path / "out")]
+    data = [
+        f"--data.test=[{clips},{others}]",
+        "--condition=off",
+        "--data.size=whole",
+        "--output",
+        str(tmp_path / "out"),
+    ]
     assert main(["test", *TINY, *data, f"--model.metrics={metrics}"]) == 0
     printed = capsys.readouterr().out
     for root, count in [(clips, 3), (others, 1)]:
         content = json.loads((tmp_path / "out" / root.name / "scores.json").read_text())
         assert content["protocol"]["data"] == f"{root}, {count} clips of 8 frames"
         assert content["protocol"]["condition"] == "off"
+        assert content["protocol"]["crop"] == "none, whole frames"
         assert content["protocol"]["metrics"].endswith("PSNR-Y on Y in 8 bit without 2 px of border")
         assert list(content["means"]["ours"]) == ["PSNR-Y", "s/frame"]
         assert len(content["clips"]) == 3 * count
