@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from hashlib import blake2b
 from typing import Any, Literal, Self
 
 import torch
@@ -55,6 +56,23 @@ def random_weights(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def fingerprint(network: nn.Module, sampled: int | None = None) -> str:
+    """What names a network's weights: 32 hexadecimal digits.
+
+    Args:
+        network: with its weights loaded.
+        sampled: elements of each tensor that are looked at, evenly spaced, for networks of gigabytes; None for all.
+    """
+    found = blake2b(digest_size=16)
+    for name, tensor in sorted(network.state_dict().items()):
+        flat = tensor.detach().flatten()
+        if sampled is not None and len(flat) > sampled:
+            flat = flat[:: len(flat) // sampled]
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(flat.cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 class InFloat32(TorchFunctionMode):

@@ -10,6 +10,13 @@ from tests.clips import cut, write_video
 from tests.predict import predict
 from vsr_adapter.predict import estimate
 
+
+@pytest.fixture
+def without_memory(monkeypatch):
+    """The estimate of memory takes time, and has a test of its own."""
+    monkeypatch.setattr(estimate, "memory", lambda model, job: (0, 0))
+
+
 RUN = """
 import resource, sys
 from vsr_adapter.cli import main
@@ -24,7 +31,7 @@ def test_memory_is_estimated_within_a_quarter(tmp_path):
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     code, peak = map(int, said.split("PEAK ")[1].split())
     assert code == 0
-    estimated = float(re.search(r"about ([\d.]+) GB of memory, at least \d+ MB of disk", said).group(1)) * 1e9
+    estimated = float(re.search(r"about ([\d.]+) GB of memory, at least [\d.]+ MB of disk", said).group(1)) * 1e9
     assert estimated == pytest.approx(peak, rel=0.25)
 
 
@@ -46,3 +53,23 @@ def test_what_cannot_fit_is_refused_before_it_starts(tmp_path, capsys, monkeypat
         )
     assert not list(tmp_path.rglob("*.part*"))
     assert predict(*run) == 0
+
+
+@pytest.mark.parametrize("more", [["--output_format", "png"], ["--height", "64", "--codec", "ffv1"]])
+def test_disk_is_estimated_within_a_quarter(tmp_path, capsys, monkeypatch, without_memory, more):
+    """Of the segments and the result, as they lie there together before the segments go."""
+    monkeypatch.setattr(estimate, "WORTH", 1)  # as for a longer video
+    source = write_video(tmp_path / "a.mp4", cut(0, 26, height=32, width=32))
+    run = ["--data.predict.estimate=true", "--tile", "32", "--input", source, "--output", tmp_path / "out", *more]
+    assert predict(*run) == 0
+    estimated = float(re.search(r"about ([\d.]+) MB of disk", capsys.readouterr().out).group(1)) * 1e6
+    images = list((tmp_path / "out" / "a").glob("*.png"))
+    files = images or [path for path in (tmp_path / "out").iterdir() if path.is_file()]
+    taken = sum(file.stat().st_size for file in files) * (1 if images else 2)  # PNG are linked, not copied
+    assert estimated == pytest.approx(taken, rel=0.25)
+
+
+def test_a_short_video_is_not_upscaled_twice_for_its_size(tmp_path, capsys, without_memory):
+    source = write_video(tmp_path / "a.mp4", cut(0, 2, height=8, width=8))
+    assert predict("--data.predict.estimate=true", "--input", source, "--output", tmp_path / "out") == 0
+    assert re.search(r"at least [\d.]+ MB of disk", capsys.readouterr().out)

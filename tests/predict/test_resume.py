@@ -13,11 +13,13 @@ import av
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tests.clips import cut, write_video
 from tests.predict import predict
 from vsr_adapter.backbones import ModelScopeUNet
 from vsr_adapter.cli import main
+from vsr_adapter.conditioning import FrozenViT
 
 SMALL_SEGMENTS = "--data.predict.segment=2"
 
@@ -165,6 +167,19 @@ def test_changed_settings_begin_a_new_folder_and_only_clean_deletes_the_old(sour
     assert same(tmp_path / "a.mp4", uninterrupted)
     assert faulty(never, *run, "--clean") == 0
     assert [path.name for path in (tmp_path / ".vsr").glob("a.mp4-*")] == [old.name]
+
+
+def test_other_weights_under_the_same_name_are_other_settings(tmp_path, capsys):
+    source = write_video(tmp_path / "a.mp4", cut(0, 2, height=8, width=8))
+    weights = tmp_path / "vit.safetensors"
+    run = ["--model.encoder.init_args.weights", weights, "--input", source, "--output", tmp_path / "out"]
+    save_file(FrozenViT("test_vit", seed=1).load().network.state_dict(), weights)
+    assert predict(*run) == 0
+    assert predict(*run) == 0
+    assert "is done already" in capsys.readouterr().out
+    save_file(FrozenViT("test_vit", seed=2).load().network.state_dict(), weights)
+    assert predict(*run) == 1
+    assert "--overwrite" in capsys.readouterr().err
 
 
 def test_a_committed_segment_that_was_damaged_is_said_and_not_joined(source, tmp_path, capsys):

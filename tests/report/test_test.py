@@ -12,11 +12,12 @@ import torch
 
 from tests.clips import real_clips
 from tests.stacks import model
-from vsr_adapter.adapters.files import describe, fingerprint, save_adapter
+from vsr_adapter.adapters.files import describe, save_adapter
 from vsr_adapter.cli import main
 from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.errors import UserError
+from vsr_adapter.frozen import fingerprint
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.report.pictures import panel
 from vsr_adapter.types import Clip

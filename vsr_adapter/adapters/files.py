@@ -1,11 +1,9 @@
 """Adapters as files: safetensors with what made them, and what a checkpoint says of its adapter."""
 
 import json
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -27,15 +25,6 @@ def describe(adapter: Adapter) -> dict[str, Any]:
         "in_dim": adapter.in_dim,
         "text_dim": adapter.text_dim,
     }
-
-
-def fingerprint(adapter: Adapter) -> str:
-    """What names an adapter's weights: 32 hexadecimal digits."""
-    found = blake2b(digest_size=16)
-    for name, tensor in sorted(adapter.state_dict().items()):
-        found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def check_fits(adapter: Adapter, description: dict[str, Any], source: str) -> None:

@@ -12,12 +12,12 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, TensorDataset
 
-from vsr_adapter.adapters.files import fingerprint
 from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
+from vsr_adapter.frozen import fingerprint
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.estimate import checked
 from vsr_adapter.predict.journal import current, done_record
@@ -27,6 +27,7 @@ from vsr_adapter.predict.report import alive, outline
 from vsr_adapter.predict.targets import is_file, pair
 
 DEFAULT_OPTIONS = PredictOptions()
+SAMPLED = 64  # elements of each frozen tensor that name the weights: other ones differ everywhere
 
 
 def unset(name: str) -> UserError:
@@ -254,6 +255,7 @@ class ClipDataModule(LightningDataModule):
         decides = {
             **self.settings,
             "adapter": fingerprint(model.adapter),
+            "frozen": [fingerprint(part, SAMPLED) for part in (model.backbone, model.encoder)],
             "device": self.trainer.strategy.root_device.type,
             "precision": str(self.trainer.precision),
             "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],
@@ -266,7 +268,8 @@ class ClipDataModule(LightningDataModule):
         costs: dict[Path, str] = {}
         for job in [job for job in found.jobs if self.predict.estimate and job.source not in skipped]:
             try:
-                costs[job.source] = checked(model, job)
+                with self.trainer.precision_plugin.forward_context():
+                    costs[job.source] = checked(model, job)
             except UserError as error:
                 found.jobs.remove(job)
                 found.refused.append(Refused(job.source, str(error)))

@@ -4,8 +4,11 @@ import resource
 import shutil
 import sys
 from pathlib import Path
+from statistics import mean
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from vsr_adapter.errors import UserError
@@ -13,13 +16,16 @@ from vsr_adapter.memory import activations, frame_buffers, free
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.jobs import Job
 from vsr_adapter.predict.plan import output_size
-from vsr_adapter.predict.run import resized
+from vsr_adapter.predict.run import out_of_memory, resized
+from vsr_adapter.restore import restore_stretch
+from vsr_adapter.tiles import plan_tiles
 from vsr_adapter.video.encode import open_encoder
-from vsr_adapter.video.index import index
-from vsr_adapter.video.read import read
+from vsr_adapter.video.index import index, packet_sizes
+from vsr_adapter.video.read import Frame, read
 from vsr_adapter.video.resize import bicubic_upscale
 
-TRIED = 8  # frames that are encoded to see how large they become
+PLACES, TRIED = 4, 36  # stretches of a video, and their frames, that are encoded to see how large they become
+WORTH = 20  # tiles, over all windows, from which on one is upscaled for it: at most a twentieth of the work
 LOOKAHEAD = 60  # frames that x264 and x265 hold at their default presets
 
 
@@ -46,23 +52,115 @@ def memory(model: VSRModel, job: Job) -> tuple[int, int]:
     return held() + around, weights + tiles
 
 
-def disk(model: VSRModel, job: Job) -> int:
-    """Bytes of segments and result together, by encoding the first frames upscaled bicubically; detail makes more."""
-    known = index(job.source)
-    height, width = output_size(model, known, job.options)
-    encoding = job.options.encoding
-    look = encoding.look(known.look)
-    count = min(TRIED, len(job.frames))
+class Size(NamedTuple):
+    """What frames take, in bytes.
+
+    Attributes:
+        first: the frame that a file begins with.
+        others: each other one, on average.
+    """
+
+    first: float
+    others: float
+
+
+class Disk(NamedTuple):
+    """Bytes of a job's segments and result together.
+
+    Attributes:
+        space: how many.
+        detail: whether the detail that the stack adds is counted in.
+    """
+
+    space: int
+    detail: bool
+
+
+def encoded(job: Job, frames: list[Frame]) -> Size:
+    """What frames of a result take."""
+    encoding, known = job.options.encoding, index(job.source)
+    height, width = frames[0].rgb.shape[:2]
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"tried{encoding.segment_suffix}"
+        look = encoding.look(known.look)
         with open_encoder(path, 0, width, height, known.info.rate, encoding, look) as encoder:
-            for frame in read(job.source, job.frames[0], count, "repeat"):
-                small = torch.from_numpy(frame.rgb).permute(2, 0, 1)[None]
-                large = bicubic_upscale(small, model.scale)[0].permute(1, 2, 0).numpy()
-                encoder.write(resized(large, frame.alpha, model.scale, height, width))
-        size = sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
-    links = 1 if encoding.images else 2  # PNG segments are linked, videos copied, until the result has its name
-    return links * size * len(job.frames) // count
+            for frame in frames:
+                encoder.write(frame)
+        sizes = [file.stat().st_size for file in sorted(path.iterdir())] if encoding.images else packet_sizes(path)
+    return Size(sizes[0], mean(sizes[1:] or sizes))
+
+
+def bicubic(frames: list[Frame], scale: int, height: int, width: int) -> list[Frame]:
+    """Frames upscaled without the stack."""
+    small = torch.from_numpy(np.stack([frame.rgb for frame in frames])).permute(0, 3, 1, 2)
+    large = bicubic_upscale(small, scale).permute(0, 2, 3, 1).numpy()
+    return [resized(rgb, frame.alpha, scale, height, width) for rgb, frame in zip(large, frames, strict=True)]
+
+
+def detail(model: VSRModel, job: Job, height: int, width: int) -> Size | None:
+    """How much larger the stack's results are than bicubic ones, from one tile of the window in the middle.
+
+    Args:
+        model: with its weights loaded.
+        job: planned.
+        height: of the result.
+        width: likewise.
+
+    Returns:
+        Ratios; None for a job so short that this would be a good part of it, or where memory runs out.
+    """
+    info = index(job.source).info
+    windows = sorted({window for stretch in job.stretches for window in stretch.windows})
+    tiles = plan_tiles(info.height, info.width, job.tiles, model.lr_multiple).places
+    if len(windows) * len(tiles) < WORTH:
+        return None
+    assert job.tiles.size != "auto"
+    window = windows[len(windows) // 2]
+    side = [min(job.tiles.size, extent) for extent in (info.height, info.width)]
+    top, left = ((extent - one) // 2 for extent, one in zip((info.height, info.width), side, strict=True))
+    part = [
+        Frame(frame.rgb[top : top + side[0], left : left + side[1]], None)
+        for frame in read(job.source, window.start, window.stop - window.start, "repeat")
+    ]
+    # as the result: even, for chroma of half the size
+    out = [
+        max(2, round(one * whole / extent / 2) * 2)
+        for one, whole, extent in zip(side, (height, width), (info.height, info.width), strict=True)
+    ]
+    try:
+        upscaled = restore_stretch(model, (frame.rgb for frame in part), [window], *window, job.tiles)
+        ours = encoded(job, [resized(rgb, None, model.scale, *out) for rgb in upscaled])
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        return None
+    plain = encoded(job, bicubic(part, model.scale, *out))
+    return Size(ours.first / plain.first, ours.others / plain.others)
+
+
+@torch.no_grad()
+def disk(model: VSRModel, job: Job) -> Disk:
+    """By encoding frames of several places upscaled bicubically, and one tile by the stack.
+
+    Args:
+        model: with its weights loaded.
+        job: planned.
+    """
+    height, width = output_size(model, index(job.source), job.options)
+    count = min(TRIED, len(job.frames))
+    step = (len(job.frames) - count) / max(PLACES - 1, 1)
+    starts = {job.frames[0] + round(place * step) for place in range(PLACES)}
+    found = [
+        encoded(job, bicubic(list(read(job.source, start, count, "repeat")), model.scale, height, width))
+        for start in sorted(starts)
+    ]
+    ratio = detail(model, job, height, width)
+    more = ratio or Size(1, 1)
+    begins = len(job.stretches)
+    size = begins * more.first * mean(one.first for one in found)
+    size += (len(job.frames) - begins) * more.others * mean(one.others for one in found)
+    links = 1 if job.options.encoding.images else 2  # PNG segments are linked, videos copied, until the result is named
+    return Disk(round(links * size), ratio is not None)
 
 
 def checked(model: VSRModel, job: Job) -> str:
@@ -72,7 +170,6 @@ def checked(model: VSRModel, job: Job) -> str:
         UserError: there is not as much.
     """
     main, gpu = memory(model, job)
-    space = disk(model, job)
     room = free(torch.device("cpu")) + held()
     if main > room:
         raise UserError(
@@ -83,6 +180,7 @@ def checked(model: VSRModel, job: Job) -> str:
         raise UserError(
             f"{job.source}: needs about {gpu / 1e9:.1f} GB on the GPU; pass a smaller --tile, or --tile auto"
         )
+    space, exact = disk(model, job)
     left = shutil.disk_usage(existing(job.folder)).free
     if space > left:
         raise UserError(
@@ -90,7 +188,8 @@ def checked(model: VSRModel, job: Job) -> str:
             "--output, or a larger --crf"
         )
     graphics = f" and {gpu / 1e9:.1f} GB on the GPU" if gpu else ""
-    return f"about {main / 1e9:.1f} GB of memory{graphics}, at least {space / 1e6:.0f} MB of disk"
+    bound = "about" if exact else "at least"
+    return f"about {main / 1e9:.1f} GB of memory{graphics}, {bound} {space / 1e6:.1f} MB of disk"
 
 
 def existing(path: Path) -> Path:

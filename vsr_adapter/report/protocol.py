@@ -6,7 +6,7 @@ from importlib.metadata import version
 import cv2
 import torch
 
-from vsr_adapter.adapters.files import fingerprint
+from vsr_adapter.frozen import fingerprint
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 
