@@ -9,11 +9,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.utils.data import default_collate
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.report.pictures import panel, strip
+from vsr_adapter.report.pictures import strip, write_pictures
 from vsr_adapter.report.protocol import protocol
 from vsr_adapter.report.table import Score, Table
 from vsr_adapter.types import Clip
-from vsr_adapter.video.images import write_png
 
 
 class SampleStrips(Callback):
@@ -50,30 +49,40 @@ class TestReport(Callback):
     """Prints the means of a test over its protocol; writes them, every clip's numbers, and pictures, into a folder.
 
     Args:
-        folder: gets ``scores.md``, ``scores.csv``, ``scores.json`` and ``pictures/CLIP.png``; None only prints.
+        folder: gets ``scores.md``, ``scores.csv``, ``scores.json`` and ``pictures``, or, of several sets, a folder with
+            these for each; None only prints.
     """
 
     def __init__(self, folder: Path | None = None):
         self.folder = folder
-        self.scores: list[Score] = []
+        self.scores: list[list[Score]] = []  # by set
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forgets an earlier test."""
-        self.scores = []
+        self.scores = [[] for _ in trainer.test_dataloaders]
+
+    def place(self, trainer: Trainer, number: int) -> Path | None:
+        """The folder of a set."""
+        loaders = trainer.test_dataloaders
+        return self.folder if self.folder is None or len(loaders) == 1 else self.folder / loaders[number].dataset.name
 
     def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Clip, *position: Any
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Clip,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Keeps the numbers, writes the pictures."""
-        self.scores += outputs.scores
-        if self.folder is None:
+        self.scores[dataloader_idx] += outputs.scores
+        folder = self.place(trainer, dataloader_idx)
+        if folder is None:
             return
         for i, name in enumerate(batch.name):
             one = Clip(batch.lr[i : i + 1], batch.hr[i : i + 1], [name])
-            image = panel(one, outputs.output[i : i + 1], pl_module.model.scale)
-            path = self.folder / "pictures" / f"{name}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_png(path, (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
+            write_pictures(folder / "pictures" / name, one, outputs.output[i : i + 1], pl_module.model.scale)
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts the processes' clips together: each has every one of its own once."""
@@ -81,13 +90,16 @@ class TestReport(Callback):
         if trainer.world_size > 1:
             dist.all_gather_object(parts, self.scores)
         where = f"{pl_module.device.type}, {trainer.precision}"
-        data = trainer.test_dataloaders.dataset.describe()
-        lines = protocol(pl_module.model, pl_module.measures(), data, where)
-        table = Table(lines, [score for part in parts for score in part])
-        for method in table.methods:
-            for column in table.columns:
-                pl_module.log(f"test/{column}/{method}", table.mean(method, column).value)
-        if trainer.is_global_zero:
-            print(table.text())
-            if self.folder is not None:
-                table.write(self.folder)
+        several = len(self.scores) > 1
+        for number, loader in enumerate(trainer.test_dataloaders):
+            lines = protocol(pl_module.model, pl_module.measures(), loader.dataset.describe(), where)
+            table = Table(lines, [score for part in parts for score in part[number]])
+            for method in table.methods:
+                for column in table.columns:
+                    name = f"test/{loader.dataset.name}/{column}" if several else f"test/{column}"
+                    pl_module.log(f"{name}/{method}", table.mean(method, column).value)
+            if trainer.is_global_zero:
+                print(table.text() + "\n" * several)
+                folder = self.place(trainer, number)
+                if folder is not None:
+                    table.write(folder)

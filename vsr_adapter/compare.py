@@ -4,6 +4,7 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
 import torch
 from jsonargparse import ArgumentParser
@@ -15,6 +16,7 @@ from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.errors import UserError
 from vsr_adapter.front import CommandLineError
 from vsr_adapter.metrics import ClipMetric
+from vsr_adapter.metrics.base import check_video
 from vsr_adapter.peers import Ask, Bicubic, Peer
 from vsr_adapter.report.protocol import preparation, versions
 from vsr_adapter.report.score import default_metrics, score
@@ -30,8 +32,10 @@ def compare(
     lr: Path | None = None,
     origin: str | None = None,
     frames: int = 8,
-    size: int = 320,
+    size: int | Literal["whole"] = 320,
     clips: int = 1,
+    shifted_lr: bool = False,
+    partial: bool = False,
     metrics: list[ClipMetric] | None = None,
     output: Path | None = None,
 ) -> Table:
@@ -43,8 +47,10 @@ def compare(
         lr: low-resolution twins of any folder.
         origin: which twins of those that a set ships; ``made`` for none.
         frames: of a clip.
-        size: side of the HR crop, in pixels.
+        size: side of the HR crop, in pixels; ``whole`` crops nothing.
         clips: of a video, at most.
+        shifted_lr: whether LR twins may lie elsewhere than HR.
+        partial: whether the set may lack clips or frames.
         metrics: None takes PSNR, SSIM, LPIPS and E_warp.
         output: folder for ``scores.md``, ``scores.csv`` and ``scores.json``.
 
@@ -57,7 +63,7 @@ def compare(
         if names.count(name) > 1:
             raise UserError(f"{name}: is the name of two rows; give one of them a name of its own")
     dataset = ClipDataset(test, lr, frames, size, limit=clips, origin=origin)
-    dataset.check_alignment()
+    dataset.check_test(shifted_lr, partial)
     scores: list[Score] = []
     for number in range(len(dataset)):
         clip = default_collate([dataset[number]])
@@ -66,9 +72,10 @@ def compare(
             video = peer(ask(dataset, number, clip.lr[0]))
             seconds = (perf_counter() - start) / frames
             check_place(peer.name, video, clip.hr[0], clip.name[0])
-            scores += score(metrics, peer.name, video[None], clip, seconds)
-        scores += score(metrics, "truth", clip.hr, clip)
-    lines = {**dataset.describe(), "metrics": preparation(metrics), "versions": versions()}
+            scores += score(metrics, peer.name, video[None], clip, seconds, dataset.scored)
+        scores += score(metrics, "truth", clip.hr, clip, scored=dataset.scored)
+    rows = {f"row {peer.name}": peer.about for peer in peers}
+    lines = {**dataset.describe(), "metrics": preparation(metrics), **rows, "versions": versions()}
     table = Table(lines, scores)
     if output is not None:
         table.write(output)
@@ -80,7 +87,7 @@ def ask(dataset: ClipDataset, number: int, lr: Tensor) -> Ask:
     item = dataset.items[number]
     video, _ = item.name.rsplit("/", 1)
     top, left = dataset.corner(item)
-    return Ask(lr, video, item.start, top, left, dataset.scale)
+    return Ask(lr, video, item.hr, item.start, top, left, dataset.scale)
 
 
 def check_place(name: str, video: Tensor, truth: Tensor, clip: str) -> None:
@@ -93,8 +100,9 @@ def check_place(name: str, video: Tensor, truth: Tensor, clip: str) -> None:
         clip: name of the clip.
 
     Raises:
-        UserError: it fits better elsewhere.
+        UserError: another size, values that are none of a video, or it fits better elsewhere.
     """
+    check_video(f"{name}, {clip}", video[None])
     if video.shape != truth.shape:
         raise UserError(f"{name}, {clip}: gives {tuple(video.shape)}, the truth is {tuple(truth.shape)}; mend it")
     late, gain = delay(bicubic_downscale(video), bicubic_downscale(truth))
@@ -125,7 +133,7 @@ def main(arguments: Sequence[str]) -> None:
     """The command: prints the table.
 
     Raises:
-        UserError: as `compare`.
+        UserError: as `compare`; what the data set calls ``--data.X`` is ``--X`` here.
     """
     parser = ArgumentParser(prog="vsr compare", description="One table for several methods.", exit_on_error=False)
     parser.add_function_arguments(compare, sub_configs=True)
@@ -133,4 +141,7 @@ def main(arguments: Sequence[str]) -> None:
         settings = parser.parse_args(list(arguments))
     except ArgumentError as error:
         raise CommandLineError(f"{' '.join(str(error).split())}; see vsr compare --help") from error
-    print(compare(**parser.instantiate(settings).as_dict()).text())
+    try:
+        print(compare(**parser.instantiate(settings).as_dict()).text())
+    except UserError as error:
+        raise UserError(str(error).replace("--data.", "--")) from error

@@ -118,7 +118,7 @@ class AdapterModule(LightningModule):
         fields = [NoiseField((self.model.seed, name), frames) for name in clip.name]
         return self.model.finished(self.model.sample(clip.lr, fields), clip.lr)
 
-    def test_step(self, clip: Clip, batch_idx: int) -> Tested:
+    def test_step(self, clip: Clip, batch_idx: int, dataloader_idx: int = 0) -> Tested:
         """Scores of the output, of bicubic, and of the truth, whose E_warp is not 0."""
         start = perf_counter()
         output = self.sample(clip).float()
@@ -126,8 +126,10 @@ class AdapterModule(LightningModule):
             torch.cuda.synchronize()
         seconds = (perf_counter() - start) / output.shape[:2].numel()
         bicubic = bicubic_upscale(clip.lr, self.model.scale)
+        scored = self.trainer.test_dataloaders[dataloader_idx].dataset.scored
         rows = [("ours", output, seconds), ("bicubic", bicubic, math.nan), ("truth", clip.hr, math.nan)]
-        scores = [one for method, video, took in rows for one in score(self.measures(), method, video, clip, took)]
+        measures = self.measures()
+        scores = [one for method, video, took in rows for one in score(measures, method, video, clip, took, scored)]
         return Tested(scores, output)
 
     def measures(self) -> list[ClipMetric]:

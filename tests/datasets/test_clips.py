@@ -37,6 +37,29 @@ def test_hr_is_the_centre_crop_and_lr_its_exact_bicubic(root):
     assert torch.equal(clip.lr, bicubic_downscale(clip.hr))
 
 
+@pytest.mark.parametrize(("lr", "hr"), [(80, 320), (128, 512)])
+def test_the_sizes_of_the_thesis(tmp_path, lr, hr):
+    write_folder(tmp_path / "a", [np.tile(frame, (8, 9, 1)) for frame in cut(0, 1)])
+    clip = ClipDataset(tmp_path, frames=1, size=hr)[0]
+    assert (clip.lr.shape[1:], clip.hr.shape[1:]) == ((3, lr, lr), (3, hr, hr))
+
+
+def test_whole_frames_are_not_cropped(tmp_path):
+    frames = cut(0, 4, height=72, width=100)
+    write_folder(tmp_path / "a" / "clip", frames)
+    data = ClipDataset(tmp_path / "a", frames=4, size="whole")
+    clip = data[0]
+    assert np.array_equal((clip.hr * 255).round().permute(0, 2, 3, 1).numpy(), np.stack(frames))
+    assert torch.equal(clip.lr, bicubic_downscale(clip.hr))
+    assert data.describe()["crop"] == "none, whole frames"
+    assert data.describe()["LR"] == "BIx4 of whole frames"
+    write_folder(tmp_path / "odd" / "clip", cut(0, 4, height=72, width=98))
+    with pytest.raises(UserError, match=r"98x72, whole frames must be multiples of 4; pass --data.size 72 for the mid"):
+        ClipDataset(tmp_path / "odd", frames=4, size="whole")
+    with pytest.raises(UserError, match=r"data.batch_size 2: whole frames may differ in size; pass --data.batch_size"):
+        ClipDataModule(test=tmp_path / "a", size="whole", batch_size=2)
+
+
 def test_paired_folders_are_read_aligned(tmp_path):
     hr = cut(0, 8, height=80, width=112)
     write_folder(tmp_path / "hr" / "a", hr)

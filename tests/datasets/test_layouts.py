@@ -1,23 +1,23 @@
 """Sets as distributed, with the files of a small picture in their places."""
 
+import json
 import shutil
 
-import cv2
 import numpy as np
 import pytest
 import torch
 
-from tests.clips import cut, write_folder, write_video
+from tests.clips import cut, write_folder
 from vsr_adapter.cli import main
 from vsr_adapter.data.alignment import align
-from vsr_adapter.data.check import check
 from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.data.degradations import Bicubic, BlurDown, DUFBlurDown, RealWorld
 from vsr_adapter.data.frames import number_of
 from vsr_adapter.data.layouts import LAYOUTS, find_pairs, recognise
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.find import frame_files
+from vsr_adapter.metrics import PSNR, TOF
+from vsr_adapter.video.resize import bicubic_upscale
 
 FRAMES = cut(0, 3, height=64, width=80)
 HR = torch.from_numpy(np.stack(FRAMES)).permute(0, 3, 1, 2) / 255
@@ -88,6 +88,29 @@ def test_vimeo_follows_its_lists(tmp_path):
     assert names(tmp_path, "test") == [("00001/0001", None)]
 
 
+def vimeo(root, frames=7):
+    write_folder(root / "sequences" / "00001" / "0001", cut(0, frames, height=64, width=80))
+    (root / "sep_testlist.txt").write_text("00001/0001\n")
+    return root
+
+
+def test_of_vimeo_the_middle_frame_is_scored(tmp_path, capsys):
+    """As published: im4. Metrics of neighbouring frames see all seven."""
+    metrics = "--metrics=[{class_path: vsr_adapter.metrics.PSNR}, {class_path: vsr_adapter.metrics.TOF}]"
+    command = ["compare", f"--test={vimeo(tmp_path)}", "--size=64", metrics, f"--output={tmp_path / 'out'}"]
+    assert main([*command, "--frames=7"]) == 0
+    assert "scored: frame 4 of each clip alone; metrics of neighbouring frames: all\n" in capsys.readouterr().out
+    row = json.loads((tmp_path / "out" / "scores.json").read_text())["clips"][0]["values"]
+    clip = ClipDataset(tmp_path, frames=7, size=64)[0]
+    ours, truth = bicubic_upscale(clip.lr)[None], clip.hr[None]
+    assert row["PSNR"] == pytest.approx(PSNR()(ours[:, 3:4], truth[:, 3:4]).item())
+    assert row["PSNR"] != pytest.approx(PSNR()(ours, truth).item())
+    assert row["tOF[Farneback]"] == pytest.approx(TOF()(ours, truth).item())
+    assert main([*command, "--frames=5"]) == 1
+    assert "frames 5: Vimeo-90K is scored on frame 4 of 7; pass --frames 7" in capsys.readouterr().err
+    assert ClipDataset(vimeo(tmp_path), frames=7, size=64, split="val").scored == slice(None), "a loss is of all"
+
+
 def test_the_twins_of_a_set_are_chosen_by_how_they_were_made(tmp_path):
     vid4, udm10 = gt(tmp_path / "Vid4", "city"), gt(tmp_path / "UDM10", "band")
     assert names(vid4, "test") == [("city", "BIx4")]
@@ -149,81 +172,34 @@ def test_whole_pixels_are_found_with_their_sign(dx, dy):
 
 def test_a_shifted_test_set_is_not_scored_silently(tmp_path):
     root = gt(tmp_path / "UDM10", "band", bd=DUF)
-    settings = {"test": root, "frames": 3, "size": 64, "num_workers": 0}
+    settings = {"test": root, "frames": 3, "size": 64, "num_workers": 0, "partial": True}
     with pytest.raises(
         UserError, match=r"BDx4/band: fits \d+\.\d dB better \(-1.5, -1.5\) HR pixels .*shifted_lr true"
     ):
         ClipDataModule(**settings).test_dataloader()
-    assert len(ClipDataModule(**settings, shifted_lr=True).test_dataloader()) == 1
-    assert len(ClipDataModule(**settings, origin="BI").test_dataloader()) == 1
+    assert len(ClipDataModule(**settings, shifted_lr=True).test_dataloader()[0]) == 1
+    assert len(ClipDataModule(**settings, origin="BI").test_dataloader()[0]) == 1
 
 
-def test_check_tells_what_is_there(tmp_path, capsys):
-    root = gt(tmp_path / "UDM10", "band", "lake", bd=DUF)
-    write_folder(root / "GT" / "clap", FRAMES)
-    assert main(["data", "check", str(root)]) == 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"{root}: UDM10, test: 3 clips, LR BD, BI"
-    assert lines[1].split() == ["clip", "frames", "HR", "LR", "BD", "LR", "BI"]
-    assert lines[2].split() == ["band", "3", "80x64", "20x16", "at", "(-1.5,", "-1.5)", "20x16", "centred"]
-    assert lines[3].split() == ["clap", "3", "80x64", "-", "-"]
-    problems = "\n".join(lines[5:])
-    for problem in [
-        "UDM10 has 10 clips, here are 3",
-        "GT/band: 3 frames, a whole one has 32",
-        "clap: has no LR of BI",
-        "BDx4/lake: fits ",
+def test_a_set_with_missing_clips_or_frames_is_not_scored_silently(tmp_path, capsys):
+    settings = {"frames": 3, "size": 64, "num_workers": 0}
+    udm10, vid4 = gt(tmp_path / "UDM10", "band"), gt(tmp_path / "Vid4", "city", "walk")
+    for root, message in [
+        (udm10, r"UDM10: 1 clips, a whole UDM10 has 10; copy it again \(and 1 more, see vsr data check\), or pass "),
+        (vid4, r"Vid4: calendar: is missing; copy it again \(and 3 more, .*--data.partial true to score what is"),
     ]:
-        assert problem in problems
-
-
-def test_check_of_a_whole_folder_finds_nothing_wrong(tmp_path, capsys):
-    write_folder(tmp_path / "hr" / "clip", FRAMES)
-    write_folder(tmp_path / "lr" / "clip", BI)
-    write_video(tmp_path / "hr" / "film.mp4", cut(0, 8))
-    assert main(["data", "check", str(tmp_path / "hr")]) == 0
-    assert "a folder of clips: 2 clips, LR none, it will be made" in capsys.readouterr().out
-    assert main(["data", "check", str(tmp_path / "hr"), "--lr", str(tmp_path / "lr")]) == 1
-    assert "! film: has no LR of" in capsys.readouterr().out
-
-
-def test_check_names_the_missing_clips(tmp_path):
-    report = check(gt(tmp_path / "Vid4", "city", "walk"))
-    missing = [line for line in report.lines if "is missing" in line]
-    assert missing == [f"! Vid4 has a clip {name}, which is missing" for name in ("calendar", "foliage")]
-
-
-def spoil_gap(folder):
-    frame_files(folder)[1].unlink()
-
-
-def spoil_16_bit(folder):
-    cv2.imwrite(str(folder / "00000001.png"), FRAMES[1].astype(np.uint16) * 257)
-
-
-def spoil_palette(folder):
-    from PIL import Image
-
-    Image.fromarray(FRAMES[1]).quantize(16).save(folder / "00000001.png")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (spoil_16_bit, r"00000001.png: PNG of 16 bit, frames have 8; convert it"),
-        (spoil_palette, r"00000001.png: PNG .*convert it"),
-        (spoil_gap, r"00000000.png: the next frame is 2 later, the others are 1; add those that are missing"),
-    ],
-)
-def test_frames_that_would_mislead_are_refused(tmp_path, spoil, message):
-    folder = write_folder(tmp_path / "set" / "clip", [*FRAMES, FRAMES[0]])
-    assert len(ClipDataset(tmp_path / "set", frames=3, size=64)[0].hr) == 3
-    spoil(folder)
-    with pytest.raises(UserError, match=message):
-        ClipDataset(tmp_path / "set", frames=3, size=64)[0]
-    report = check(tmp_path / "set")
-    assert report.problems == 1
-    assert report.lines[-1].startswith("! ")
+        with pytest.raises(UserError, match=message):
+            ClipDataModule(test=root, **settings).test_dataloader()
+        loader = ClipDataModule(test=root, **settings, partial=True).test_dataloader()[0]
+        assert loader.dataset.describe()["data"].endswith("clips of 3 frames, of a set that is not whole")
+    assert main(["compare", f"--test={vid4}", "--frames=3", "--size=64"]) == 1
+    assert "calendar: is missing; copy it again (and 3 more" in (error := capsys.readouterr().err)
+    assert "or pass --partial true" in error
+    for name, count in whole("Vid4").clips.items():
+        write_folder(vid4 / "GT" / name, [FRAMES[0]] * count)
+        write_folder(vid4 / "BIx4" / name, [BI[0]] * count)
+    found = ClipDataModule(test=vid4, **settings).test_dataloader()[0].dataset
+    assert found.describe()["data"] == "Vid4, 4 clips of 3 frames"
 
 
 def test_twins_of_other_frames_are_refused(tmp_path):
@@ -250,9 +226,13 @@ def test_a_step_that_is_always_the_same_is_no_gap(tmp_path):
     assert len(ClipDataset(tmp_path, frames=3, size=64)) == 1
 
 
+def whole(name):
+    return next(layout for layout in LAYOUTS if layout.name == name)
+
+
 def test_the_layouts_are_the_sets_as_distributed():
-    whole = {layout.name: layout for layout in LAYOUTS}
-    assert whole["Vid4"].clips == {"calendar": 41, "city": 34, "foliage": 49, "walk": 47}
-    assert len(whole["REDS"].clips) == 236
-    assert not set(whole["REDS"].clips) & {"000", "011", "015", "020"}
-    assert len(whole["REDS val"].clips) == 30
+    assert whole("Vid4").clips == {"calendar": 41, "city": 34, "foliage": 49, "walk": 47}
+    assert len(whole("REDS").clips) == 236
+    assert not set(whole("REDS").clips) & {"000", "011", "015", "020"}
+    assert len(whole("REDS val").clips) == 30
+    assert (whole("UDM10").count, whole("UDM10").frames) == (10, 32)

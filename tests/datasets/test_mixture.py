@@ -68,5 +68,5 @@ def test_weights_that_do_not_fit_are_refused(sets, weights):
 
 
 def test_one_folder_of_twins_goes_with_one_set(sets):
-    with pytest.raises(UserError, match=r"data.train_lr .*: goes with one training set, not 2; leave it out"):
+    with pytest.raises(UserError, match=r"data.train_lr .*: goes with one train set, not 2; leave it out"):
         ClipDataModule(train=sets, train_lr=sets[0])

@@ -1,3 +1,6 @@
+from fractions import Fraction
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,11 +8,13 @@ import torch
 from tests.clips import cut, write_folder, write_video
 from vsr_adapter.errors import UserError
 from vsr_adapter.peers import NCNN, Ask, Bicubic, Folder, Spandrel
+from vsr_adapter.types import VideoInfo
 from vsr_adapter.video.resize import bicubic_upscale
 
 FRAMES = cut(0, 6, height=64, width=80)
 LR = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-ASK = Ask(LR, "city/walk", start=3, top=8, left=20, scale=4)
+WHOLE = VideoInfo(Path("walk"), 6, 80, 64, Fraction(10))
+ASK = Ask(LR, "city/walk", WHOLE, start=3, top=8, left=20, scale=4)
 
 
 def test_bicubic_is_bicubic():
@@ -32,11 +37,12 @@ def test_a_folder_that_does_not_hold_what_is_asked_for_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"city/walk: is missing; .* must hold every video of the set by its name"):
         Folder(tmp_path)(ASK)
     write_folder(tmp_path / "city" / "walk", FRAMES[:4])
-    with pytest.raises(UserError, match=r"walk: 4 frames, the test asks for 3 to 5; upscale all"):
+    with pytest.raises(UserError, match=r"walk: 4 frames, HR has 6: must be equal; upscale every frame"):
         Folder(tmp_path)(ASK)
-    write_folder(tmp_path / "small" / "city" / "walk", [frame[:32, :32] for frame in FRAMES])
-    with pytest.raises(UserError, match=r"walk: 32x32, smaller than the crop that ends at 52x40 of HR; upscale"):
-        Folder(tmp_path / "small")(ASK)
+    for name, frames in [("small", [frame[:32, :32] for frame in FRAMES]), ("large", cut(0, 6, height=68, width=84))]:
+        write_folder(tmp_path / name / "city" / "walk", frames)
+        with pytest.raises(UserError, match=r"walk: \d+x\d+, HR is 80x64: must be equal, nothing is resized; upscale"):
+            Folder(tmp_path / name)(ASK)
 
 
 def test_ncnn_runs_a_network_of_its_format(tmp_path):

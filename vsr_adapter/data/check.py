@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vsr_adapter.data.alignment import align
 from vsr_adapter.data.frames import check_frames, check_image, check_twin
-from vsr_adapter.data.layouts import Layout, Split, recognise, videos_by_name
+from vsr_adapter.data.layouts import Split, recognise, videos_by_name
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import VideoInfo
 from vsr_adapter.video.find import frame_files
@@ -56,44 +56,30 @@ def check(root: Path, lr_root: Path | None = None, split: Split = "test", scale:
     else:
         clips, name = videos_by_name(root), "a folder of clips"
         twins = {} if lr_root is None else {str(lr_root): videos_by_name(lr_root)}
-    problems = missing(layout, root, clips)
+    problems: list[str] = []
     rows = [Row("clip", "frames", "HR", tuple(f"LR {origin}" for origin in twins))]
     for clip, path in clips.items():
-        wanted = None if layout is None else layout.clips.get(clip, layout.frames)
-        rows.append(check_clip(clip, path, {o: found.get(clip) for o, found in twins.items()}, wanted, scale, problems))
-    head = f"{root}: {name}: {len(clips)} clips, LR {', '.join(twins) or 'none, it will be made'}"
+        rows.append(check_clip(clip, path, {o: found.get(clip) for o, found in twins.items()}, scale, problems))
+    counted = layout is not None and layout.counted(root)
+    if layout is not None:
+        frames = {row.name: int(row.frames) if row.frames.isdecimal() else None for row in rows[1:]}
+        problems += [f"{root}: {line}" for line in layout.missing(root, frames)]
+    number = f"{len(clips)} clips" + ("" if counted else " (count not checked)")
+    head = f"{root}: {name}: {number}, LR {', '.join(twins) or 'none, it will be made'}"
     return Report([head, *table(rows), *(f"! {problem}" for problem in problems)], len(problems))
 
 
-def missing(layout: Layout | None, root: Path, clips: dict[str, Path]) -> list[str]:
-    """Clips that a whole set has, and that are not there."""
-    if layout is None:
-        return []
-    problems = [
-        f"{layout.name} has a clip {name}, which is missing"
-        for name in sorted(layout.wanted(root) or ())
-        if name not in clips
-    ]
-    if layout.count is not None and layout.count != len(clips):
-        problems.append(f"{layout.name} has {layout.count} clips, here are {len(clips)}")
-    return problems
-
-
-def check_clip(
-    name: str, path: Path, twins: dict[str, Path | None], wanted: int | None, scale: int, problems: list[str]
-) -> Row:
+def check_clip(name: str, path: Path, twins: dict[str, Path | None], scale: int, problems: list[str]) -> Row:
     """A clip's line; what is wrong is added to ``problems``."""
     try:
         hr = check_video(path)
     except UserError as error:
         problems.append(str(error))
         return Row(name, "-", "-", ())
-    if wanted is not None and hr.frames != wanted:
-        problems.append(f"{path}: {hr.frames} frames, a whole one has {wanted}; copy it again")
     cells = []
     for origin, twin in twins.items():
         if twin is None:
-            problems.append(f"{name}: has no LR of {origin}")
+            problems.append(f"{name}: has no LR of {origin}; copy it again, or score another origin")
             cells.append("-")
             continue
         try:

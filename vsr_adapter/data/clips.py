@@ -1,7 +1,7 @@
 """Clips of real video as training and evaluation pairs."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class Item(NamedTuple):
 
 
 class ClipDataset(Dataset[Clip]):
-    """Clips of ``frames`` frames, centre-cropped, with their low-resolution twins.
+    """Clips of ``frames`` frames, centre-cropped or whole, with their low-resolution twins.
 
     Decoding seeks: a clip costs its own frames and the run-in from a keyframe.
 
@@ -45,7 +45,7 @@ class ClipDataset(Dataset[Clip]):
         root: videos, folders of frames, folders of either, or a set as distributed (`layouts`).
         lr_root: low-resolution twins of the same names; None takes those that a set ships, or else makes LR.
         frames: of a clip.
-        size: side of the square HR crop, in pixels.
+        size: side of the square HR crop, in pixels; ``whole`` crops nothing.
         scale: HR pixels per LR pixel.
         stride: frames from the start of one clip to that of the next; None puts them end to end.
         limit: clips of a video, spread evenly over it; None takes all.
@@ -56,8 +56,8 @@ class ClipDataset(Dataset[Clip]):
         origin: which of the twins that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
 
     Raises:
-        UserError: nothing found; a video too short or too small, or with gaps; an LR twin that is missing, or whose
-            frame count, frame names or size do not fit.
+        UserError: nothing found; a video too short or too small, of a size that does not divide, or with gaps; an LR
+            twin that is missing, or whose frame count, frame names or size do not fit.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ClipDataset(Dataset[Clip]):
         root: Path,
         lr_root: Path | None = None,
         frames: int = 8,
-        size: int = 320,
+        size: int | Literal["whole"] = 320,
         scale: int = 4,
         stride: int | None = None,
         limit: int | None = None,
@@ -74,19 +74,26 @@ class ClipDataset(Dataset[Clip]):
         split: Split = "test",
         origin: str | None = None,
     ):
-        if size % scale:
+        if size != "whole" and size % scale:
             raise UserError(
                 f"data.size {size}: must be a multiple of the scale {scale}; pass --data.size {size // scale * scale}"
             )
         for what, value in [("frames", frames), ("size", size), ("stride", stride), ("clips of a video", limit)]:
-            if value is not None and value < 1:
+            if isinstance(value, int) and value < 1:
                 raise UserError(f"{what} {value}: must be at least 1; pass a positive number")
         self.frames, self.size, self.scale = frames, size, scale
         self.degradation, self.seed = degradation or Bicubic(), seed
         self.items: list[Item] = []
         if degradation is not None and origin is None and lr_root is None:
             origin = "made"
-        self.found = find_pairs(root, lr_root, split, origin)
+        self.root, self.found = root, find_pairs(root, lr_root, split, origin)
+        layout = self.found.layout
+        self.only = layout.scored if layout is not None and split == "test" else None
+        if layout is not None and self.only is not None and frames != layout.frames:
+            raise UserError(
+                f"data.frames {frames}: {layout.name} is scored on frame {self.only} of {layout.frames}; "
+                f"pass --data.frames {layout.frames}"
+            )
         for pair in self.found.pairs:
             info = self.checked(probe(pair.hr))
             twin = self.checked_twin(pair, info)
@@ -104,7 +111,14 @@ class ClipDataset(Dataset[Clip]):
                 f"{info.path}: {info.frames} frames, a clip has {self.frames}; remove it, "
                 f"or pass --data.frames {info.frames}"
             )
-        if min(info.width, info.height) < self.size:
+        if self.size == "whole":
+            fitting = min(info.width, info.height) // self.scale * self.scale
+            if info.width % self.scale or info.height % self.scale:
+                raise UserError(
+                    f"{info.path}: {info.width}x{info.height}, whole frames must be multiples of {self.scale}; "
+                    f"pass --data.size {fitting} for the middle"
+                )
+        elif min(info.width, info.height) < self.size:
             fitting = min(info.width, info.height) // self.scale * self.scale
             raise UserError(
                 f"{info.path}: {info.width}x{info.height}, the crop is {self.size}x{self.size}; remove it, "
@@ -117,6 +131,21 @@ class ClipDataset(Dataset[Clip]):
         if pair.lr is not None:
             check_twin(probe(pair.lr), hr, self.scale)
         return pair.lr
+
+    def check_test(self, shifted_lr: bool, partial: bool) -> None:
+        """Refuses what would be scored as something else than it is.
+
+        Args:
+            shifted_lr: whether twins may lie elsewhere than HR.
+            partial: whether clips or frames of the set may be missing.
+
+        Raises:
+            UserError: as `check_whole` and `check_alignment`.
+        """
+        if not partial:
+            self.check_whole()
+        if not shifted_lr:
+            self.check_alignment()
 
     def check_alignment(self) -> None:
         """Refuses twins that lie elsewhere than HR: a network scores many dB less on them, and nothing says why.
@@ -133,40 +162,81 @@ class ClipDataset(Dataset[Clip]):
                     f"should lie on {item.hr.path}; take another LR, or pass --data.shifted_lr true to score it so"
                 )
 
+    @property
+    def name(self) -> str:
+        """Of the set's folder."""
+        return self.root.resolve().name
+
+    @property
+    def missing(self) -> list[str]:
+        """What a whole set has besides, a line each."""
+        if self.found.layout is None:
+            return []
+        names = {pair.hr: pair.name for pair in self.found.pairs}
+        return self.found.layout.missing(self.root, {names[i.hr.path]: i.hr.frames for i in self.items})
+
+    def check_whole(self) -> None:
+        """Refuses sets with missing clips or frames: their mean is another number than the set's.
+
+        Raises:
+            UserError: the first that is missing.
+        """
+        lines = self.missing
+        if lines:
+            more = f" (and {len(lines) - 1} more, see vsr data check)" if len(lines) > 1 else ""
+            raise UserError(f"{self.root}: {lines[0]}{more}, or pass --data.partial true to score what is there")
+
+    @property
+    def scored(self) -> slice:
+        """Frames of a clip that metrics of single frames see."""
+        return slice(None) if self.only is None else slice(self.only - 1, self.only)
+
     def describe(self) -> dict[str, str]:
         """What numbers on these clips depend on."""
-        made = f"{self.degradation.name}x{self.scale} of the crop"
+        what, crop = "the crop", f"the middle {self.size}x{self.size} of HR"
+        if self.size == "whole":
+            what, crop = "whole frames", "none, whole frames"
+        made = f"{self.degradation.name}x{self.scale} of {what}"
+        partial = ", of a set that is not whole" if self.missing else ""
+        one = f"frame {self.only} of each clip alone; metrics of neighbouring frames: all"
         return {
-            "data": f"{self.found.name}, {len(self)} clips of {self.frames} frames",
+            "data": f"{self.found.name}, {len(self)} clips of {self.frames} frames{partial}",
             "LR": made if self.found.origin is None else f"read: {self.found.origin}",
-            "crop": f"the middle {self.size}x{self.size} of HR",
+            "crop": crop,
+            "scored": "all frames" if self.only is None else one,
         }
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __getitem__(self, number: int) -> Clip:
-        """A clip: lr (T, 3, size / scale, size / scale), hr (T, 3, size, size), its name."""
+        """A clip: lr (T, 3, H / scale, W / scale), hr (T, 3, H, W), its name; H and W are ``size``, if not whole."""
         item = self.items[number]
         top, left = self.corner(item)
-        hr = self.read(item.hr.path, item.start, top, left, self.size)
+        height, width = self.sides(item)
+        hr = self.read(item.hr.path, item.start, np.s_[top : top + height, left : left + width])
         if item.lr is None:
             epoch = number.epoch if isinstance(number, EpochIndex) else 0
             lr = self.degradation(hr, self.scale, (self.seed, item.name, epoch))
         else:
-            scale = self.scale
-            lr = self.read(item.lr, item.start, top // scale, left // scale, self.size // scale)
+            top, left, height, width = (value // self.scale for value in (top, left, height, width))
+            lr = self.read(item.lr, item.start, np.s_[top : top + height, left : left + width])
         return Clip(lr, hr, item.name)  # type: ignore[arg-type] # collation makes a list of names
+
+    def sides(self, item: Item) -> tuple[int, int]:
+        """Height and width of the crop in HR."""
+        return (item.hr.height, item.hr.width) if self.size == "whole" else (self.size, self.size)
 
     def corner(self, item: Item) -> tuple[int, int]:
         """Row and column of the crop in HR, on the LR grid, so that the crops of both show the same."""
-        top, left = ((side - self.size) // 2 // self.scale * self.scale for side in (item.hr.height, item.hr.width))
+        height, width = self.sides(item)
+        top, left = (room // 2 // self.scale * self.scale for room in (item.hr.height - height, item.hr.width - width))
         return top, left
 
-    def read(self, path: Path, start: int, top: int, left: int, size: int) -> Tensor:
-        """A cropped clip in [0, 1], shape (T, 3, size, size)."""
+    def read(self, path: Path, start: int, crop: tuple[slice, slice]) -> Tensor:
+        """A cropped clip in [0, 1], shape (T, 3, H, W)."""
         if path.is_dir():
             for file in frame_files(path)[start : start + self.frames]:
                 check_image(file)
-        crops = [frame[top : top + size, left : left + size] for frame in read_frames(path, start, self.frames)]
+        crops = [frame[crop] for frame in read_frames(path, start, self.frames)]
         return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous() / 255

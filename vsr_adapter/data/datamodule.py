@@ -35,18 +35,30 @@ def unset(name: str) -> UserError:
     return UserError(f"data.{name} is not set: there are no clips; pass --data.{name} FOLDER")
 
 
+def listed(name: str, roots: list[Path] | Path | None, lr_root: Path | None) -> list[Path]:
+    """The folders of a split.
+
+    Raises:
+        UserError: one folder of twins for several of them.
+    """
+    folders = [roots] if isinstance(roots, Path) else roots or []
+    if lr_root is not None and len(folders) > 1:
+        raise UserError(f"data.{name}_lr {lr_root}: goes with one {name} set, not {len(folders)}; leave it out")
+    return folders
+
+
 class ClipDataModule(LightningDataModule):
-    """Streams centre-cropped clips from folders of videos or of frames.
+    """Streams centre-cropped or whole clips from folders of videos or of frames.
 
     Args:
         train: training videos, high resolution: a set as distributed, any folder, or several of them.
         val: validation videos.
-        test: test videos.
+        test: test videos: a set, any folder, or several of them; each has a table.
         train_lr: low-resolution twins of ``train``; None takes those that a set ships, or else makes them.
         val_lr: of ``val``.
         test_lr: of ``test``.
         frames: of a clip.
-        size: side of the square HR crop, in pixels.
+        size: side of the square HR crop, in pixels; ``whole`` crops nothing.
         scale: HR pixels per LR pixel.
         train_stride: frames between the starts of training clips; None puts them end to end.
         train_clips: training clips of a video, at most; None takes all.
@@ -59,6 +71,7 @@ class ClipDataModule(LightningDataModule):
         train_weights: shares of several training sets in an epoch; None weighs all clips alike.
         origin: which twins of those that a set ships, such as ``BD``; ``made`` for none; None for the set's default.
         shifted_lr: whether test twins may lie elsewhere than HR.
+        partial: whether a test set may lack clips or frames.
         input: videos to predict: files, folders of frames, or folders of either.
         output: folder for the predicted videos, or a file, for one.
         predict: how videos are predicted.
@@ -68,12 +81,12 @@ class ClipDataModule(LightningDataModule):
         self,
         train: list[Path] | Path | None = None,
         val: Path | None = None,
-        test: Path | None = None,
+        test: list[Path] | Path | None = None,
         train_lr: Path | None = None,
         val_lr: Path | None = None,
         test_lr: Path | None = None,
         frames: int = 8,
-        size: int = 320,
+        size: int | Literal["whole"] = 320,
         scale: int = 4,
         train_stride: int | None = None,
         train_clips: int | None = None,
@@ -85,18 +98,24 @@ class ClipDataModule(LightningDataModule):
         train_weights: list[float] | None = None,
         origin: str | None = None,
         shifted_lr: bool = False,
+        partial: bool = False,
         input: list[Path] | None = None,
         output: Path | None = None,
         predict: PredictOptions = DEFAULT_OPTIONS,
     ):
         super().__init__()
-        self.train_roots, self.train_lr = [train] if isinstance(train, Path) else train or [], train_lr
-        if train_lr is not None and len(self.train_roots) > 1:
+        self.train_roots, self.train_lr = listed("train", train, train_lr), train_lr
+        if size == "whole" and batch_size > 1:
             raise UserError(
-                f"data.train_lr {train_lr}: goes with one training set, not {len(self.train_roots)}; leave it out"
+                f"data.batch_size {batch_size}: whole frames may differ in size; pass --data.batch_size 1, or a size"
             )
         self.train_weights = train_weights
-        self.roots: dict[str, tuple[Path | None, Path | None]] = {"val": (val, val_lr), "test": (test, test_lr)}
+        self.roots = {"val": (listed("val", val, val_lr), val_lr), "test": (listed("test", test, test_lr), test_lr)}
+        names = [root.resolve().name for root in self.roots["test"][0]]
+        if len(set(names)) < len(names):
+            raise UserError(
+                f"data.test {', '.join(names)}: tables go by these names; rename a folder, or test one by one"
+            )
         self.clip: dict[str, Any] = {
             "frames": frames,
             "size": size,
@@ -105,7 +124,7 @@ class ClipDataModule(LightningDataModule):
             "seed": seed,
             "origin": origin,
         }
-        self.shifted_lr = shifted_lr
+        self.shifted_lr, self.partial = shifted_lr, partial
         self.train_stride, self.train_clips, self.eval_clips = train_stride, train_clips, eval_clips
         self.seed = seed
         self.loading: dict[str, Any] = {
@@ -122,16 +141,16 @@ class ClipDataModule(LightningDataModule):
         self.skipped: list[Path] = []
         self.alive: FileLock | None = None
 
-    def dataset(self, name: Literal["val", "test"]) -> ClipDataset:
-        """The clips of ``val`` or ``test``.
+    def datasets(self, name: Literal["val", "test"]) -> list[ClipDataset]:
+        """The clips of ``val`` or ``test``, set by set.
 
         Raises:
             UserError: no folder is set, or what `ClipDataset` refuses.
         """
-        root, lr_root = self.roots[name]
-        if root is None:
+        roots, lr_root = self.roots[name]
+        if not roots:
             raise unset(name)
-        return ClipDataset(root, lr_root, limit=self.eval_clips, split=name, **self.clip)
+        return [ClipDataset(root, lr_root, limit=self.eval_clips, split=name, **self.clip) for root in roots]
 
     @property
     def ranks(self) -> tuple[int, int]:
@@ -162,11 +181,8 @@ class ClipDataModule(LightningDataModule):
         """The training loader begins there."""
         self.resume = state_dict
 
-    def evaluation_loader(self, name: Literal["val", "test"]) -> DataLoader:
+    def evaluation_loader(self, name: Literal["val", "test"], dataset: ClipDataset) -> DataLoader:
         """In order; every clip once, whatever the number of processes (Lightning's own sampler pads with repeats)."""
-        dataset = self.dataset(name)
-        if name == "test" and not self.shifted_lr:
-            dataset.check_alignment()
         world_size, rank = self.ranks
         if len(dataset) < world_size:
             raise UserError(
@@ -178,11 +194,14 @@ class ClipDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         """Validation clips."""
-        return self.evaluation_loader("val")
+        return self.evaluation_loader("val", self.datasets("val")[0])
 
-    def test_dataloader(self) -> DataLoader:
-        """Test clips."""
-        return self.evaluation_loader("test")
+    def test_dataloader(self) -> list[DataLoader]:
+        """Test clips, set by set."""
+        sets = self.datasets("test")
+        for dataset in sets:
+            dataset.check_test(self.shifted_lr, self.partial)
+        return [self.evaluation_loader("test", dataset) for dataset in sets]
 
     def setup(self, stage: str) -> None:
         """Before predict: a lock that others can see, for as long as this process lives."""

@@ -27,20 +27,6 @@ class Pair(NamedTuple):
     lr: Path | None
 
 
-class Found(NamedTuple):
-    """Clips, and what they are.
-
-    Attributes:
-        name: of the set, or the folder.
-        origin: how their low-resolution twins were made, or where they lie; None where they are to be made.
-        pairs: the clips.
-    """
-
-    name: str
-    origin: str | None
-    pairs: list[Pair]
-
-
 @dataclass(frozen=True)
 class Layout:
     """Where the clips of a set lie, and what a whole one holds.
@@ -56,6 +42,7 @@ class Layout:
         clips: frames by clip, where the names are known.
         count: clips of a whole set, where only their number is known.
         frames: of each clip, where all have as many.
+        scored: number, from 1, of the one frame of a clip that is scored; None scores all.
         leave_out: clips that belong to another split.
         listed: file beside the clips that names those of this split, one a line.
         depth: parts of a clip's name.
@@ -69,6 +56,7 @@ class Layout:
     clips: Mapping[str, int] = field(default_factory=dict)
     count: int | None = None
     frames: int | None = None
+    scored: int | None = None
     leave_out: tuple[str, ...] = ()
     listed: str | None = None
     depth: int = 1
@@ -94,6 +82,26 @@ class Layout:
             file = root / self.listed
             return set(file.read_text().split()) if file.is_file() else None
         return set(self.clips) or None
+
+    def missing(self, root: Path, frames: Mapping[str, int | None]) -> list[str]:
+        """What a whole set has besides, a line each.
+
+        Args:
+            root: the set's folder.
+            frames: of the clips that are there, by name; None for those that cannot be read.
+        """
+        lines = [f"{name}: is missing; copy it again" for name in sorted(self.wanted(root) or ()) if name not in frames]
+        if self.count is not None and self.count != len(frames):
+            lines.append(f"{len(frames)} clips, a whole {self.name} has {self.count}; copy it again")
+        for name, found in frames.items():
+            wanted = self.clips.get(name, self.frames)
+            if None not in (wanted, found) and found != wanted:
+                lines.append(f"{name}: {found} frames, a whole one has {wanted}; copy it again")
+        return lines
+
+    def counted(self, root: Path) -> bool:
+        """Whether it is known how many clips a whole set has."""
+        return self.count is not None or self.wanted(root) is not None
 
     def fits(self, root: Path, split: Split) -> bool:
         """Whether a folder looks like this set."""
@@ -122,6 +130,22 @@ class Layout:
         return pairs
 
 
+class Found(NamedTuple):
+    """Clips, and what they are.
+
+    Attributes:
+        name: of the set, or the folder.
+        origin: how their low-resolution twins were made, or where they lie; None where they are to be made.
+        pairs: the clips.
+        layout: None for any folder.
+    """
+
+    name: str
+    origin: str | None
+    pairs: list[Pair]
+    layout: Layout | None = None
+
+
 GT = {"BI": "BIx4/{clip}", "BD": "BDx4/{clip}"}
 VID4 = {"calendar": 41, "city": 34, "foliage": 49, "walk": 47}
 REDS_LR = {"BI": "train_sharp_bicubic/X4/{clip}"}
@@ -142,10 +166,10 @@ LAYOUTS = (
     Layout("Vid4", EVERY, "GT/{clip}", GT, clips=VID4),
     Layout("UDM10", EVERY, "GT/{clip}", {"BD": GT["BD"], "BI": GT["BI"]}, folder=True, count=10, frames=32),
     Layout("UDM10", EVERY, "{clip}/truth", {"BD": "{clip}/blur4"}, count=10, frames=32),
-    Layout("SPMCS", EVERY, "GT/{clip}", GT, folder=True, count=30, frames=31),
-    Layout("YouHQ40", EVERY, "GT/{clip}", {"real-world": "LQ/{clip}"}, folder=True, count=40),
+    Layout("SPMCS", EVERY, "GT/{clip}", GT, folder=True),
+    Layout("YouHQ40", EVERY, "GT/{clip}", {"real-world": "LQ/{clip}"}, folder=True),
     Layout("Vimeo-90K", ("train",), "sequences/{clip}", frames=7, listed="sep_trainlist.txt", depth=2),
-    Layout("Vimeo-90K", ("val", "test"), "sequences/{clip}", frames=7, listed="sep_testlist.txt", depth=2),
+    Layout("Vimeo-90K", ("val", "test"), "sequences/{clip}", frames=7, scored=4, listed="sep_testlist.txt", depth=2),
     Layout("GT folder", EVERY, "GT/{clip}", GT | {"real-world": "LQ/{clip}"}),
 )
 
@@ -191,7 +215,7 @@ def find_pairs(root: Path, lr_root: Path | None, split: Split, origin: str | Non
             raise UserError(f"{root}: has no LR made by {origin}; it has {', '.join(origins) or 'none'}, or pass made")
         chosen = origin if origin is not None else next(iter(origins), None)
         shipped = None if chosen == "made" else chosen
-        return Found(layout.name, shipped, layout.pairs(root, shipped))
+        return Found(layout.name, shipped, layout.pairs(root, shipped), layout)
     if origin not in (None, "made"):
         raise UserError(
             f"{root}: is no set that we know, and has no LR made by {origin}; pass the folder of its LR clips"

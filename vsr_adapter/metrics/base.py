@@ -45,6 +45,7 @@ class ClipMetric(Metric, ABC):
 
     Attributes:
         factor: tables print the value times this.
+        planes: that are compared.
         min_frames: of a clip.
         min_side: smallest height and width that can be scored, in pixels.
     """
@@ -52,6 +53,7 @@ class ClipMetric(Metric, ABC):
     is_differentiable = False
     full_state_update = False
     factor: float = 1
+    planes: str = "RGB"
     min_frames = 1
     min_side = 1
     total: Tensor

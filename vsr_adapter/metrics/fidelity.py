@@ -37,7 +37,7 @@ class FidelityMetric(FrameMetric):
 
     def __init__(self, channels: Literal["rgb", "y"] = "rgb", rounded: bool = True, border: int = 0, **kwargs: Any):
         super().__init__(rounded, border, **kwargs)
-        self.channels = channels
+        self.channels, self.planes = channels, channels.upper()
 
     @property
     def title(self) -> str:

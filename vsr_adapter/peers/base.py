@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from vsr_adapter.types import VideoInfo
 from vsr_adapter.video.resize import bicubic_upscale
 
 
@@ -14,6 +15,7 @@ class Ask(NamedTuple):
     Attributes:
         lr: clip in [0, 1], shape (T, 3, h, w).
         video: name of the video that it is from.
+        hr: that video, whole.
         start: its first frame there.
         top: row of the crop in HR.
         left: column of the crop in HR.
@@ -22,6 +24,7 @@ class Ask(NamedTuple):
 
     lr: Tensor
     video: str
+    hr: VideoInfo
     start: int
     top: int
     left: int
@@ -38,9 +41,11 @@ class Peer(ABC):
 
     Attributes:
         name: its row in a table.
+        about: what its numbers depend on, for the lines over a table.
     """
 
     name: str
+    about: str
 
     @abstractmethod
     def __call__(self, ask: Ask) -> Tensor:
@@ -58,6 +63,7 @@ class Bicubic(Peer):
     """MATLAB's imresize."""
 
     name = "bicubic"
+    about = "MATLAB's imresize, in floats"
 
     def __call__(self, ask: Ask) -> Tensor:
         """In floats."""

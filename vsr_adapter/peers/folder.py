@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsr_adapter.data.frames import check_frames, check_image
 from vsr_adapter.errors import UserError
 from vsr_adapter.peers.base import Ask, Peer
-from vsr_adapter.video.find import VIDEO_SUFFIXES
+from vsr_adapter.video.find import VIDEO_SUFFIXES, frame_files
 from vsr_adapter.video.index import probe
 from vsr_adapter.video.read import read_frames
 
@@ -24,7 +25,7 @@ class Folder(Peer):
     def __init__(self, path: Path, name: str | None = None):
         if not path.is_dir():
             raise UserError(f"{path}: no such folder; name the one that holds the method's videos")
-        self.path, self.name = path, name or path.name
+        self.path, self.name, self.about = path, name or path.name, f"read from {path}"
 
     def find(self, video: str) -> Path:
         """The method's answer to a video.
@@ -39,20 +40,26 @@ class Folder(Peer):
         raise UserError(f"{self.path / video}: is missing; {self.name} must hold every video of the set by its name")
 
     def __call__(self, ask: Ask) -> Tensor:
-        """The same frames, cropped to the same place."""
-        path = self.find(ask.video)
-        info = probe(path)
-        frames = len(ask.lr)
-        if info.frames < ask.start + frames:
+        """The same frames, cropped to the same place.
+
+        Raises:
+            UserError: the video is missing, has another size or another number of frames than HR, a gap, or images of
+                a kind that would change silently.
+        """
+        path, frames = self.find(ask.video), len(ask.lr)
+        info, hr = probe(path), ask.hr
+        if (info.width, info.height) != (hr.width, hr.height):
             raise UserError(
-                f"{path}: {info.frames} frames, the test asks for {ask.start} to {ask.start + frames}; upscale all"
+                f"{path}: {info.width}x{info.height}, HR is {hr.width}x{hr.height}: must be equal, nothing is resized; "
+                f"upscale the whole LR frames by {ask.scale}"
             )
+        if info.frames != hr.frames:
+            raise UserError(f"{path}: {info.frames} frames, HR has {hr.frames}: must be equal; upscale every frame")
+        if path.is_dir():
+            check_frames(path)
+            for file in frame_files(path)[ask.start : ask.start + frames]:
+                check_image(file)
         height, width = ask.size
-        if info.height < ask.top + height or info.width < ask.left + width:
-            raise UserError(
-                f"{path}: {info.width}x{info.height}, smaller than the crop that ends at "
-                f"{ask.left + width}x{ask.top + height} of HR; upscale the whole LR frames by {ask.scale}"
-            )
         crop = np.s_[ask.top : ask.top + height, ask.left : ask.left + width]
         images = [frame[crop] for frame in read_frames(path, ask.start, frames)]
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255

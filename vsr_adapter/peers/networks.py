@@ -1,5 +1,6 @@
 """Networks that upscale single frames, from local files: by spandrel, or by ncnn. Both are in the extra ``peers``."""
 
+import hashlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,12 @@ def need_files(*paths: Path) -> None:
             raise UserError(f"{path}: no such file; name the network's")
 
 
+def digest(path: Path) -> str:
+    """The start of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
 class Spandrel(Peer):
     """Any x4 network of single frames that spandrel knows: Real-ESRGAN, SwinIR ...
 
@@ -55,6 +62,7 @@ class Spandrel(Peer):
         except (spandrel.UnsupportedModelError, ValueError) as error:
             raise UserError(f"{path}: spandrel reads no network from it ({' '.join(str(error).split())})") from error
         self.name, self.device = name or path.stem, device
+        self.about = f"{self.network.architecture.name} by spandrel, {path.name} {digest(path)}"
 
     @torch.no_grad()
     def __call__(self, ask: Ask) -> Tensor:
@@ -86,6 +94,7 @@ class NCNN(Peer):
         if self.network.load_param(str(param)) or self.network.load_model(str(param.with_suffix(".bin"))):
             raise UserError(f"{param}: ncnn cannot read it; name a .param file with its .bin beside it")
         self.name = name or param.stem
+        self.about = f"ncnn, {param.name} with weights {digest(param.with_suffix('.bin'))}"
 
     def __call__(self, ask: Ask) -> Tensor:
         """Frame by frame."""

@@ -44,7 +44,7 @@ def versions() -> str:
 def preparation(metrics: Sequence[ClipMetric]) -> str:
     """How means are taken, and what is done to both sides before they are compared."""
     lines = [
-        f"{metric.title} on {'8 bit' if metric.rounded else 'floats'}"
+        f"{metric.title} on {metric.planes} in {'8 bit' if metric.rounded else 'floats'}"
         + (f" without {metric.border} px of border" if metric.border else "")
         for metric in metrics
     ]

@@ -6,8 +6,11 @@ from collections.abc import Iterable
 from torch import Tensor
 
 from vsr_adapter.metrics import LPIPS, PSNR, SSIM, ClipMetric, WarpError
+from vsr_adapter.metrics.base import check_video
 from vsr_adapter.report.table import SECONDS, Score
 from vsr_adapter.types import Clip
+
+EVERY_FRAME = slice(None)
 
 
 def default_metrics() -> list[ClipMetric]:
@@ -16,7 +19,12 @@ def default_metrics() -> list[ClipMetric]:
 
 
 def score(
-    metrics: Iterable[ClipMetric], method: str, video: Tensor, clip: Clip, seconds: float = math.nan
+    metrics: Iterable[ClipMetric],
+    method: str,
+    video: Tensor,
+    clip: Clip,
+    seconds: float = math.nan,
+    scored: slice = EVERY_FRAME,
 ) -> list[Score]:
     """The numbers of a batch.
 
@@ -26,7 +34,16 @@ def score(
         video: in [0, 1], shape (B, T, 3, H, W).
         clip: the truth.
         seconds: per frame.
+        scored: frames that metrics of single frames see; those of neighbouring frames see all.
+
+    Raises:
+        UserError: NaN, infinity or values outside [0, 1], with the name of the method and the clip; another size.
     """
-    columns = {metric.label: (metric.per_clip(video, clip.hr) * metric.factor).tolist() for metric in metrics}
+    for name, one in zip(clip.name, video, strict=True):
+        check_video(f"{method}, {name}", one[None])
+    columns = {}
+    for metric in metrics:
+        seen = scored if metric.min_frames == 1 else EVERY_FRAME
+        columns[metric.label] = (metric.per_clip(video[:, seen], clip.hr[:, seen]) * metric.factor).tolist()
     columns[SECONDS] = [seconds] * clip.batch_size
     return [Score(name, method, {c: values[i] for c, values in columns.items()}) for i, name in enumerate(clip.name)]
