@@ -92,7 +92,8 @@ class TestReport(Callback):
         where = f"{pl_module.device.type}, {trainer.precision}"
         several = len(self.scores) > 1
         for number, loader in enumerate(trainer.test_dataloaders):
-            lines = protocol(pl_module.model, pl_module.measures(), loader.dataset.describe(), where)
+            data, tiled = loader.dataset.describe(), loader.dataset.size == "whole"
+            lines = protocol(pl_module.model, pl_module.measures(), data, where, tiled)
             table = Table(lines, [score for part in parts for score in part[number]])
             for method in table.methods:
                 for column in table.columns:

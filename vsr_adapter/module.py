@@ -17,11 +17,13 @@ from tqdm import tqdm
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.errors import UserError
+from vsr_adapter.memory import settled
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.run import run_unit
 from vsr_adapter.report.score import default_metrics, score
 from vsr_adapter.report.table import Score
+from vsr_adapter.restore import upscale_in_tiles
 from vsr_adapter.seeds import NoiseField
 from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
@@ -112,24 +114,38 @@ class AdapterModule(LightningModule):
         self.val_loss.update(loss, clip.batch_size)
         self.log("val/loss", self.val_loss, prog_bar=True, batch_size=clip.batch_size)
 
-    def sample(self, clip: Clip) -> Tensor:
-        """Upscales clips; the noise is named by (seed, clip)."""
+    def sample(self, clip: Clip, whole: bool = False) -> Tensor:
+        """Upscales clips; the noise is named by (seed, clip).
+
+        Args:
+            clip: low and high resolution.
+            whole: whether these are whole frames, which are sampled in tiles, as predict does.
+        """
         frames = range(clip.lr.shape[1])
+        if whole:
+            tiles = settled(self.model, *clip.lr.shape[-2:])
+            videos = [
+                upscale_in_tiles(self.model, lr, 0, tiles, (self.model.seed, name), len(frames))
+                for lr, name in zip(clip.lr, clip.name, strict=True)
+            ]
+            return torch.stack(videos).to(clip.lr.device)
         fields = [NoiseField((self.model.seed, name), frames) for name in clip.name]
         return self.model.finished(self.model.sample(clip.lr, fields), clip.lr)
 
     def test_step(self, clip: Clip, batch_idx: int, dataloader_idx: int = 0) -> Tested:
         """Scores of the output, of bicubic, and of the truth, whose E_warp is not 0."""
+        dataset = self.trainer.test_dataloaders[dataloader_idx].dataset
         start = perf_counter()
-        output = self.sample(clip).float()
+        output = self.sample(clip, whole=dataset.size == "whole").float()
         if output.is_cuda:
             torch.cuda.synchronize()
         seconds = (perf_counter() - start) / output.shape[:2].numel()
         bicubic = bicubic_upscale(clip.lr, self.model.scale)
-        scored = self.trainer.test_dataloaders[dataloader_idx].dataset.scored
         rows = [("ours", output, seconds), ("bicubic", bicubic, math.nan), ("truth", clip.hr, math.nan)]
         measures = self.measures()
-        scores = [one for method, video, took in rows for one in score(measures, method, video, clip, took, scored)]
+        scores = [
+            one for method, video, took in rows for one in score(measures, method, video, clip, took, dataset.scored)
+        ]
         return Tested(scores, output)
 
     def measures(self) -> list[ClipMetric]:

@@ -103,17 +103,36 @@ def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window, til
     Returns:
         Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
     """
-    height, width = block[0].shape[:2]
-    plan = plan_tiles(height, width, tiles, model.lr_multiple)
     video = torch.from_numpy(np.stack(block)).to(model.backbone.device).permute(0, 3, 1, 2)
-    video = padded(video / 255 if video.dtype == torch.uint8 else video.float(), model.window, plan.size)
-    key = (model.seed, "predict")
+    video = video / 255 if video.dtype == torch.uint8 else video.float()
+    return upscale_in_tiles(model, video, window.start, tiles, (model.seed, "predict"), model.window)
+
+
+def upscale_in_tiles(
+    model: VSRModel, video: Tensor, start: int, tiles: Tiling, key: tuple[object, ...], frames: int
+) -> Tensor:
+    """A clip, upscaled in tiles; padded by replication to what they fill, and cropped back.
+
+    Args:
+        model: with its weights loaded.
+        video: in [0, 1], shape (T, 3, H, W), on the model's device.
+        start: number of its first frame.
+        tiles: of its frames; the size must be a number.
+        key: of the noise.
+        frames: that are sampled at least.
+
+    Returns:
+        Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
+    """
+    count, _, height, width = video.shape
+    plan = plan_tiles(height, width, tiles, model.lr_multiple)
+    whole = padded(video, frames, plan.size)
     if tiles.mode == "joint" and len(plan.places) > 1:
-        result = jointly(model, video, plan, key, window.start)
+        result = jointly(model, whole, plan, key, start)
     else:
-        result = upscaled(video, plan, tiles.batch, model.sample, key, window.start, model.scale)
-    result = result[: len(block), :, : height * model.scale, : width * model.scale]
-    return model.finished(result[None], video[None, : len(block), :, :height, :width].cpu())[0]
+        result = upscaled(whole, plan, tiles.batch, model.sample, key, start, model.scale)
+    result = result[:count, :, : height * model.scale, : width * model.scale]
+    return model.finished(result[None], video[None].cpu())[0]
 
 
 def jointly(model: VSRModel, video: Tensor, plan: TilePlan, key: tuple[object, ...], start: int) -> Tensor:

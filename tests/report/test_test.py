@@ -112,28 +112,26 @@ def test_two_processes_score_what_one_does(clips, one, tmp_path):
     assert len(list((tmp_path / "pictures").glob("*/*.png"))) == 3
 
 
-def test_several_sets_have_a_table_each_by_metrics_that_are_chosen(clips, tmp_path, capsys):
-    others = real_clips(tmp_path / "others", 1)
-    metrics = "[{class_path: vsr_adapter.metrics.PSNR, init_args: {channels: y, border: 2}}]"
-    data = [
-        f"--data.test=[{clips},{others}]",
-        "--condition=off",
-        "--data.size=whole",
-        "--output",
-        str(tmp_path / "out"),
-    ]
+def test_several_sets_of_whole_frames_have_a_table_each_by_metrics_that_are_chosen(clips, one, tmp_path, capsys):
+    others = real_clips(tmp_path / "others", 1, size=72)  # the backbone takes multiples of 8
+    metrics = "[{class_path: PSNR}, {class_path: PSNR, init_args: {channels: y, border: 2}}]"
+    metrics = metrics.replace("PSNR", "vsr_adapter.metrics.PSNR")
+    data = [f"--data.test=[{clips},{others}]", "--data.size=whole", "--output", str(tmp_path / "out")]
     assert main(["test", *TINY, *data, f"--model.metrics={metrics}"]) == 0
     printed = capsys.readouterr().out
     for root, count in [(clips, 3), (others, 1)]:
         content = json.loads((tmp_path / "out" / root.name / "scores.json").read_text())
-        assert content["protocol"]["data"] == f"{root}, {count} clips of 8 frames"
-        assert content["protocol"]["condition"] == "off"
-        assert content["protocol"]["crop"] == "none, whole frames"
-        assert content["protocol"]["metrics"].endswith("PSNR-Y on Y in 8 bit without 2 px of border")
-        assert list(content["means"]["ours"]) == ["PSNR-Y", "s/frame"]
+        protocol = content["protocol"]
+        assert protocol["data"] == f"{root}, {count} clips of 8 frames"
+        assert (protocol["crop"], protocol["tiles"]) == ("none, whole frames", "16, overlap 4, blend")
+        assert protocol["metrics"].endswith("PSNR on RGB in 8 bit, PSNR-Y on Y in 8 bit without 2 px of border")
+        assert list(content["means"]["ours"]) == ["PSNR", "PSNR-Y", "s/frame"]
         assert len(content["clips"]) == 3 * count
         assert f"data: {root}, {count} clips" in printed
         assert len(list((tmp_path / "out" / root.name / "pictures").glob("*/*.png"))) == count
+        if root == clips:  # of one tile: as crops of that size
+            means = [found["means"]["ours"]["PSNR"]["value"] for found in (content, one[1])]
+            assert means[0] == pytest.approx(means[1], abs=1e-3)
     with pytest.raises(UserError, match=r"data.test x, x: tables go by these names; rename a folder"):
         ClipDataModule(test=[tmp_path / "a" / "x", tmp_path / "b" / "x"])
 

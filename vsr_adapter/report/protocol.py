@@ -11,7 +11,9 @@ from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 
 
-def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str], where: str) -> dict[str, str]:
+def protocol(
+    model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str], where: str, tiled: bool
+) -> dict[str, str]:
     """The lines over a table.
 
     Args:
@@ -19,7 +21,9 @@ def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str
         metrics: that scored it.
         data: what the data set says of itself.
         where: device and precision.
+        tiled: whether clips were sampled in tiles.
     """
+    tiles = model.tiles
     parts = model.made_of()
     sampler = model.sampler
     return {
@@ -31,6 +35,7 @@ def protocol(model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str
         "post-processing": ", ".join(type(step).__name__ for step in model.postprocess) or "none",
         "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
         f"{type(model.start).__name__}, guidance {model.guidance_scale:g}, seed {model.seed}",
+        "tiles": f"{tiles.size}, overlap {tiles.overlap}, {tiles.mode}" if tiled else "none",
         "run": where,
         "versions": versions(),
     }
