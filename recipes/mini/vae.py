@@ -95,7 +95,7 @@ class VAEStage(Stage):
         assert isinstance(network, VideoVAE)
         clips = (self.footage.batch(CALIBRATION + number) for number in range(CALIBRATION_BATCHES))
         latents = torch.cat([network.encode_moments(features(clip.hr))[0].flatten() for clip in clips])
-        return {"vae/vae_video_config.json": {**CONFIG, "scaling_factor": round(1 / latents.std().item(), 5)}}
+        return {"vae/vae_video_config.json": scaled(round(1 / latents.std().item(), 5))}
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """See the class."""
@@ -127,6 +127,11 @@ class VAEStage(Stage):
                 figures.setdefault(f"{name}lpips", []).append(alex.item())
                 figures.setdefault(f"{name}psnr", []).append(PSNR().per_clip(video(ours), clip.hr).mean().item())
         return {f"val_{name}": mean(values) for name, values in figures.items()}
+
+
+def scaled(factor: float) -> dict[str, Any]:
+    """The config of an autoencoder whose latents times ``factor`` have unit variance."""
+    return {**CONFIG, "scaling_factor": factor}
 
 
 def window(shape: torch.Size, side: int, random: torch.Generator) -> tuple[Any, ...]:
