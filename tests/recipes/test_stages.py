@@ -68,7 +68,9 @@ def test_the_decoder_trains_with_the_denoiser_and_the_encoder_stays(state):
     trained.export(state / "export")
     part = VideoVAEPart(str(state / "export")).load()
     assert part.scaling_factor == stage.vae.scaling_factor
-    changed = {name.split(".")[0] for name, weight in part.network.state_dict().items() if weight.ne(before[name]).any()}
+    changed = {
+        name.split(".")[0] for name, weight in part.network.state_dict().items() if weight.ne(before[name]).any()
+    }
     assert changed == {"decoder", "post_quant_conv"}
 
 
