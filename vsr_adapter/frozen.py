@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from vsr_adapter.errors import UserError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class FrozenPart(nn.Module, ABC):
@@ -55,6 +56,16 @@ def random_weights(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def channels_last(network: Network) -> Network:
+    """Lays out the weights of 2-D and 3-D convolutions so, in place; what they compute follows."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    return network
 
 
 class InFloat32(TorchFunctionMode):

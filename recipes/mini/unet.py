@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from recipes.mini.captions import CaptionEmbedding, NullTokens, describe
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import channels_last, features, silence, video
+from recipes.mini.layout import features, silence, video
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import Stage, mean
 from recipes.mini.vae import scaled, window
@@ -22,7 +22,7 @@ from vsr_adapter.backbones.published import OWN_LOW_RES_SCHEDULE, NoisedLowResUN
 from vsr_adapter.backbones.upscale_a_video.layers import TemporalBlock
 from vsr_adapter.backbones.upscale_a_video.transformer import VideoTransformer
 from vsr_adapter.diffusion import ForwardProcess, Sampler
-from vsr_adapter.frozen import random_weights
+from vsr_adapter.frozen import channels_last, random_weights
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.seeds import generator
 from vsr_adapter.types import Clip

@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import channels_last, features, silence, video
+from recipes.mini.layout import features, silence, video
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import Stage, mean
 from vsr_adapter.backbones import VideoVAE
 from vsr_adapter.backbones.upscale_a_video.layers import VideoResnetBlock, VideoResnetBlockPlus
 from vsr_adapter.backbones.upscale_a_video.skip import upscaled
 from vsr_adapter.backbones.upscale_a_video.vae import ConditionFusion
-from vsr_adapter.frozen import random_weights
+from vsr_adapter.frozen import channels_last, random_weights
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.seeds import generator
 
