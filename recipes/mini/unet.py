@@ -101,7 +101,9 @@ class UNetStage(Stage):
         vae: folder that holds the exported autoencoder; None for that in ``state``.
         seed: of weights and draws.
         rates: of the draws.
-        lpips_weight: of LPIPS (VGG16) against L1 in pixels.
+        v_weight: of the squared error of v.
+        l1_weight: of L1 in pixels.
+        lpips_weight: of LPIPS (VGG16).
         patch: side of the part of a frame that LPIPS sees, in pixels.
         judged: pixels of a batch that LPIPS sees, about: neighbouring frames say the same, and VGG16 on all of them was
             40 % of a step.
@@ -117,13 +119,16 @@ class UNetStage(Stage):
         vae: Path | None = None,
         seed: int = 0,
         rates: Rates | None = None,
+        v_weight: float = 1.0,
+        l1_weight: float = 1.0,
         lpips_weight: float = 1.0,
         patch: int = 64,
         judged: int = 12_000,
         decoder: bool = False,
     ):
         self.state, self.seed, self.rates = state, seed, rates or Rates()
-        self.lpips_weight, self.patch, self.judged, self.decoder = lpips_weight, patch, judged, decoder
+        self.v_weight, self.l1_weight, self.lpips_weight = v_weight, l1_weight, lpips_weight
+        self.patch, self.judged, self.decoder = patch, judged, decoder
         self.vae = VideoVAEPart(str(vae or state / "export")).load()
         channels_last(self.vae.network)
         with random_weights(seed):
@@ -174,12 +179,14 @@ class UNetStage(Stage):
         alpha, sigma = self.process.coefficients(index, z_0)
         target = alpha * noise - sigma * z_0
         latent = F.mse_loss(v, target)
-        losses = {"total": latent, "v": latent, "nothing": target.square().mean()}  # v of a network that says nothing
+        total = self.v_weight * latent
+        losses = {"total": total, "v": latent, "nothing": target.square().mean()}  # v of a network that says nothing
         judge = torch.rand((), generator=random) < self.rates.pixels
         if judge or self.decoder:
             seen = self.seen(alpha * z_t - sigma * v if judge else z_0, clip, random)
             named = seen if judge else {f"true_{name}": part for name, part in seen.items()}
-            losses = {**losses, **named, "total": latent + seen["l1"] + self.lpips_weight * seen["lpips"]}
+            total = total + self.l1_weight * seen["l1"] + self.lpips_weight * seen["lpips"]
+            losses = {**losses, **named, "total": total}
         return losses
 
     def predict(
