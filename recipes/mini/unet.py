@@ -245,5 +245,6 @@ class UNetStage(Stage):
 
         z_0 = sampler.run(denoise, z, scheduler, scheduler.timesteps, lambda i: torch.zeros_like(z))
         if self.decoder:  # the averaged one
-            return video(network["vae"].decode(z_0 / self.vae.scaling_factor, features(lr)))
+            vae: Any = network["vae"]
+            return video(vae.decode(z_0 / self.vae.scaling_factor, features(lr)))
         return self.vae.decode(z_0, lr)
