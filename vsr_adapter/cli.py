@@ -121,7 +121,7 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
             opened.append(self)
             if self.subcommand == "predict":
                 # of the stack, all that decides bits: what only training knows is not among it
-                training = ("optimizer", "warmup_steps", "adapter_file", "tiles", "time_steps")
+                training = ("optimizer", "warmup_steps", "adapter_file", "tiles", "time_steps", "objective")
                 stack = {name: value for name, value in self.config.predict.model.items() if name not in training}
                 self.datamodule.settings = {"model": json.loads(json.dumps(stack, default=str))}
                 if self.trainer.is_global_zero and not self.datamodule.predict.quiet and not as_json:

@@ -1,22 +1,26 @@
 """`make demo`: the shipped clip, made small by exact bicubic and upscaled again, beside bicubic and the truth."""
 
 import sys
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
-from vsr_adapter.metrics import PSNR, SSIM
+from vsr_adapter.report.score import default_metrics, score
+from vsr_adapter.report.table import Table
+from vsr_adapter.types import Clip
+from vsr_adapter.video.encode import Encoder, Encoding
 from vsr_adapter.video.images import write_png
-from vsr_adapter.video.read import read_frames
+from vsr_adapter.video.index import Look, probe
+from vsr_adapter.video.read import Frame, read_frames
 from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 
 SAMPLE = Path(assets.__file__).parent / "sample.mp4"
-FRAMES = 16
+FRAMES = 8
 CROP = slice(88, 248), slice(8, 200)  # a walking man
 
 
@@ -30,24 +34,32 @@ def images(clip: torch.Tensor) -> list[np.ndarray]:
     return list((clip[0] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 
-def demo(output: Path) -> int:
-    """Writes the small clip, the upscaled one and a strip LR | bicubic | ours | truth; prints their metrics."""
+def demo(output: Path, options: Sequence[str] = ()) -> int:
+    """Writes the small clip, the upscaled one, and LR | bicubic | ours | truth as a video and a picture.
+
+    Prints the metrics against the truth. More ``options`` are those of `vsr predict`.
+    """
     truth = video([frame[CROP] for frame in islice(read_frames(SAMPLE), FRAMES)])
-    lr = bicubic_downscale(truth)
+    lr = video(images(bicubic_downscale(truth)))  # what the files hold
     (output / "sample_lr").mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(images(lr)):
         write_png(output / "sample_lr" / f"{number:08d}.png", frame)
-    code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), "--overwrite"])
+    more = ["--tile", "48", "--output_format", "png", "--overwrite", *options]
+    code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), *more])
     if code:
         return code
-    ours = video(list(read_frames(output / "upscaled" / "sample_lr.mp4")))
-    bicubic = bicubic_upscale(lr)
-    for name, clip in [("bicubic", bicubic), ("ours", ours)]:
-        print(f"{name:8} PSNR {PSNR()(clip, truth).item():.2f} dB, SSIM {SSIM()(clip, truth).item():.4f}")
+    ours, bicubic = video(list(read_frames(output / "upscaled" / "sample_lr"))), bicubic_upscale(lr)
+    clip, metrics = Clip(lr, truth, ["sample"]), default_metrics()
+    rows = [("bicubic", bicubic), ("ours", ours), ("truth", truth)]
+    print(Table({}, [one for name, shown in rows for one in score(metrics, name, shown, clip)]).text())
     pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
-    strip = np.hstack([images(clip)[FRAMES // 2] for clip in (pixels, bicubic, ours, truth)])
-    cv2.imwrite(str(output / "strip.png"), cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))
-    print(f"{output / 'strip.png'}: LR | bicubic | ours | truth")
+    strips = [np.hstack(columns) for columns in zip(*map(images, (pixels, bicubic, ours, truth)), strict=True)]
+    write_png(output / "strip.png", strips[FRAMES // 2])
+    height, width = strips[0].shape[:2]
+    with Encoder(output / "strip.mp4", width, height, probe(SAMPLE).rate, Encoding(), Look()) as encoder:
+        for strip in strips:
+            encoder.write(Frame(strip.astype(np.float32) / 255))
+    print(f"{output / 'strip.png'}, {output / 'strip.mp4'}: LR | bicubic | ours | truth")
     return 0
 
 

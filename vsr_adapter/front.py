@@ -204,18 +204,21 @@ def check_rest(rest: Sequence[str], prog: str) -> None:
 def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> list[str]:
     """The same command line in LightningCLI's words."""
     configs = options.config
+    settings: dict[str, object] = {}
     if not configs and options.command == "predict":
         configs = [DEFAULT_CONFIG]
+        if options.adapter or options.ckpt_path:
+            settings["model.condition"] = "on"  # of the default stack alone, which goes without an adapter
     arguments = [options.command]
     for name in configs:
         arguments += ["--config", str(find_config(name))]
-    settings: dict[str, object] = {}
     if options.seed is not None:
         settings |= dict.fromkeys(("seed_everything", "model.seed", "data.seed"), options.seed)
     settings["model.adapter_file"] = options.adapter
     settings["ckpt_path"] = options.ckpt_path
     settings["model.sampler.steps"] = getattr(options, "steps", None)
-    settings["model.condition"] = getattr(options, "condition", None)
+    if getattr(options, "condition", None):
+        settings["model.condition"] = options.condition
     if options.command == "test":
         settings["report.folder"] = options.output
     if options.command == "predict":

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from hashlib import blake2b
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from vsr_adapter.errors import UserError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class FrozenPart(nn.Module, ABC):
@@ -73,6 +74,16 @@ def fingerprint(network: nn.Module, sampled: int | None = None) -> str:
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         found.update(flat.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
+
+
+def channels_last(network: Network) -> Network:
+    """Lays out the weights of 2-D and 3-D convolutions so, in place; what they compute follows."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+        if parameter.ndim == 5:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
+    return network
 
 
 class InFloat32(TorchFunctionMode):

@@ -24,6 +24,7 @@ from vsr_adapter.diffusion import (
     TimeSteps,
     UniformTimeSteps,
     epsilon_loss,
+    prediction_loss,
 )
 from vsr_adapter.errors import UserError
 from vsr_adapter.postprocess import Postprocess, postprocess
@@ -45,6 +46,8 @@ class VSRModel(nn.Module):
         adapter: the only part that trains; its tokens, in_dim and text_dim must be the encoder's and the UNet's.
         adapter_file: exported adapter to start from (`vsr export`).
         time_steps: which training times a step looks at: recipe A, B or C.
+        objective: ``epsilon`` is Eq. 3.4; ``prediction`` the squared error of what the network itself predicts, which
+            also teaches at zero terminal SNR (`prediction_loss`).
         sampler: diffusers scheduler and number of steps.
         start: where sampling starts.
         prompt: text whose tokens follow the adapter's; they stand alone where the condition is off.
@@ -69,6 +72,7 @@ class VSRModel(nn.Module):
         adapter: Adapter | None = None,
         adapter_file: Path | None = None,
         time_steps: TimeSteps | None = None,
+        objective: Literal["epsilon", "prediction"] = "epsilon",
         sampler: Sampler | None = None,
         start: Start | None = None,
         prompt: str | None = None,
@@ -88,6 +92,7 @@ class VSRModel(nn.Module):
         unet = backbone.capabilities.unet
         self.adapter = adapter or LinearLinear(8, encoder.tokens, encoder.dim, unet.text_dim)
         self.time_steps = time_steps or UniformTimeSteps()
+        self.objective = {"epsilon": epsilon_loss, "prediction": prediction_loss}[objective]
         self.sampler, self.start = sampler or Sampler(), start or GaussianStart()
         if negative_prompt and guidance_scale == 1:
             raise UserError(
@@ -178,7 +183,7 @@ class VSRModel(nn.Module):
         losses = []
         for times in index.unbind(1):
             noise = torch.stack([torch.randn(z_0.shape[1:], generator=one) for one in generators])
-            losses.append(epsilon_loss(denoise, self.process, z_0, noise.to(z_0), times))
+            losses.append(self.objective(denoise, self.process, z_0, noise.to(z_0), times))
         return torch.stack(losses).mean(dim=0)
 
     def denoiser(self, condition: Condition, low_res_noise: Tensor, guidance_scale: float = 1.0) -> Denoiser:

@@ -1,11 +1,7 @@
-"""Channels-last networks and clips: on CPUs, convolutions of this size run 1.5 to 2 times faster so."""
-
-from typing import TypeVar
+"""Clips in channels-last layout: on CPUs, convolutions of this size run 1.5 to 2 times faster so."""
 
 import torch
 from torch import Tensor, nn
-
-Network = TypeVar("Network", bound=nn.Module)
 
 
 @torch.no_grad()
@@ -14,16 +10,6 @@ def silence(*layers: nn.Module) -> None:
     for layer in layers:
         if isinstance(layer.bias, Tensor):
             layer.bias.zero_()
-
-
-def channels_last(network: Network) -> Network:
-    """Lays out the weights of 2-D and 3-D convolutions, in place."""
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        if parameter.ndim == 5:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last_3d)
-    return network
 
 
 def features(video: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Stage c: the denoiser, on latents of stage a, the noised low-resolution clip and procedural captions."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,16 @@ from torch import Tensor, nn
 
 from recipes.mini.captions import CaptionEmbedding, NullTokens, describe
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import channels_last, features, silence
+from recipes.mini.layout import features, silence, video
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import Stage, mean
-from recipes.mini.vae import window
+from recipes.mini.vae import scaled, window
 from vsr_adapter.backbones import UpscaleUNet, VideoVAEPart
 from vsr_adapter.backbones.published import OWN_LOW_RES_SCHEDULE, NoisedLowResUNet
 from vsr_adapter.backbones.upscale_a_video.layers import TemporalBlock
 from vsr_adapter.backbones.upscale_a_video.transformer import VideoTransformer
 from vsr_adapter.diffusion import ForwardProcess, Sampler
-from vsr_adapter.frozen import random_weights
+from vsr_adapter.frozen import channels_last, random_weights
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.seeds import generator
 from vsr_adapter.types import Clip
@@ -92,13 +93,21 @@ def begin(unet: UpscaleUNet) -> None:
 class UNetStage(Stage):
     """v-prediction, and with ``rates.pixels`` what it looks like.
 
+    The autoencoder's encoder is fixed, since other latents would undo the denoiser. Its decoder trains with the
+    denoiser if asked: on the decoded prediction, and on true latents in the other batches, so that it stays one.
+
     Args:
         state: folder that `media.prepare` filled.
         vae: folder that holds the exported autoencoder; None for that in ``state``.
         seed: of weights and draws.
         rates: of the draws.
-        lpips_weight: of LPIPS (VGG16) against L1 in pixels.
-        patch: side of the part of each frame that LPIPS sees, in pixels.
+        v_weight: of the squared error of v.
+        l1_weight: of L1 in pixels.
+        lpips_weight: of LPIPS (VGG16).
+        patch: side of the part of a frame that LPIPS sees, in pixels.
+        judged: pixels of a batch that LPIPS sees, about: neighbouring frames say the same, and VGG16 on all of them was
+            40 % of a step.
+        decoder: whether the autoencoder's decoder trains too.
     """
 
     name = "unet"
@@ -110,17 +119,26 @@ class UNetStage(Stage):
         vae: Path | None = None,
         seed: int = 0,
         rates: Rates | None = None,
+        v_weight: float = 1.0,
+        l1_weight: float = 1.0,
         lpips_weight: float = 1.0,
-        patch: int = 48,
+        patch: int = 64,
+        judged: int = 12_000,
+        decoder: bool = False,
     ):
         self.state, self.seed, self.rates = state, seed, rates or Rates()
-        self.lpips_weight, self.patch = lpips_weight, patch
+        self.v_weight, self.l1_weight, self.lpips_weight = v_weight, l1_weight, lpips_weight
+        self.patch, self.judged, self.decoder = patch, judged, decoder
         self.vae = VideoVAEPart(str(vae or state / "export")).load()
         channels_last(self.vae.network)
         with random_weights(seed):
             unet, captions = UpscaleUNet.from_config(CONFIG), CaptionEmbedding(TEXT_DIM)
         begin(unet)
         self.network = nn.ModuleDict({"unet": channels_last(unet), "captions": captions, "null": NullTokens(TEXT_DIM)})
+        if decoder:
+            self.network["vae"] = self.vae.network
+            for part in ("decoder", "post_quant_conv"):
+                self.vae.network.get_submodule(part).requires_grad_(True)
         self.process = ForwardProcess(NoisedLowResUNet.own_schedule, "v_prediction")
         self.low_res_process = DDPMScheduler.from_config(OWN_LOW_RES_SCHEDULE)
         self.footage = Footage(state, SHAPES, seed)
@@ -132,6 +150,7 @@ class UNetStage(Stage):
             "unet/unet_video.safetensors": network["unet"],
             "captions.safetensors": network["captions"],
             "null_tokens.safetensors": network["null"],
+            **({"vae/vae_video.safetensors": network["vae"]} if self.decoder else {}),
         }
 
     def configs(self, network: nn.Module) -> dict[str, dict[str, Any]]:
@@ -140,6 +159,7 @@ class UNetStage(Stage):
             "unet/unet_video_config.json": CONFIG,
             "scheduler/scheduler_config.json": NoisedLowResUNet.own_schedule,
             "low_res_scheduler/scheduler_config.json": OWN_LOW_RES_SCHEDULE,
+            **({"vae/vae_video_config.json": scaled(self.vae.scaling_factor)} if self.decoder else {}),
         }
 
     def loss(self, step: int) -> dict[str, Tensor]:
@@ -159,10 +179,14 @@ class UNetStage(Stage):
         alpha, sigma = self.process.coefficients(index, z_0)
         target = alpha * noise - sigma * z_0
         latent = F.mse_loss(v, target)
-        losses = {"total": latent, "v": latent, "nothing": target.square().mean()}  # v of a network that says nothing
-        if torch.rand((), generator=random) < self.rates.pixels:
-            seen = self.seen(alpha * z_t - sigma * v, clip, random)
-            losses = {**losses, **seen, "total": latent + seen["l1"] + self.lpips_weight * seen["lpips"]}
+        total = self.v_weight * latent
+        losses = {"total": total, "v": latent, "nothing": target.square().mean()}  # v of a network that says nothing
+        judge = torch.rand((), generator=random) < self.rates.pixels
+        if judge or self.decoder:
+            seen = self.seen(alpha * z_t - sigma * v if judge else z_0, clip, random)
+            named = seen if judge else {f"true_{name}": part for name, part in seen.items()}
+            total = total + self.l1_weight * seen["l1"] + self.lpips_weight * seen["lpips"]
+            losses = {**losses, **named, "total": total}
         return losses
 
     def predict(
@@ -186,9 +210,10 @@ class UNetStage(Stage):
         latents = (z_0 / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
         ours = self.vae.network.decode(latents, features(clip.lr))
         part = window(truth.shape, self.patch, random)
-        return {
-            "l1": F.l1_loss(ours, truth), "lpips": distance(perceptual(self.state, "vgg"), ours[part], truth[part])
-        }  # fmt: skip
+        count = math.ceil(self.judged / truth[part][:, 0, 0].numel())
+        frames = torch.randperm(truth.shape[2], generator=random)[:count]
+        judged = [pixels[part][:, :, frames] for pixels in (ours, truth)]
+        return {"l1": F.l1_loss(ours, truth), "lpips": distance(perceptual(self.state, "vgg"), *judged)}
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
@@ -219,4 +244,7 @@ class UNetStage(Stage):
             return self.predict(network, z_t, t.expand(batch), tokens, lr, level, random)
 
         z_0 = sampler.run(denoise, z, scheduler, scheduler.timesteps, lambda i: torch.zeros_like(z))
+        if self.decoder:  # the averaged one
+            vae: Any = network["vae"]
+            return video(vae.decode(z_0 / self.vae.scaling_factor, features(lr)))
         return self.vae.decode(z_0, lr)

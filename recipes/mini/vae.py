@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import channels_last, features, silence, video
+from recipes.mini.layout import features, silence, video
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import Stage, mean
 from vsr_adapter.backbones import VideoVAE
 from vsr_adapter.backbones.upscale_a_video.layers import VideoResnetBlock, VideoResnetBlockPlus
 from vsr_adapter.backbones.upscale_a_video.skip import upscaled
 from vsr_adapter.backbones.upscale_a_video.vae import ConditionFusion
-from vsr_adapter.frozen import random_weights
+from vsr_adapter.frozen import channels_last, random_weights
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.seeds import generator
 
@@ -95,7 +95,7 @@ class VAEStage(Stage):
         assert isinstance(network, VideoVAE)
         clips = (self.footage.batch(CALIBRATION + number) for number in range(CALIBRATION_BATCHES))
         latents = torch.cat([network.encode_moments(features(clip.hr))[0].flatten() for clip in clips])
-        return {"vae/vae_video_config.json": {**CONFIG, "scaling_factor": round(1 / latents.std().item(), 5)}}
+        return {"vae/vae_video_config.json": scaled(round(1 / latents.std().item(), 5))}
 
     def loss(self, step: int) -> dict[str, Tensor]:
         """See the class."""
@@ -127,6 +127,11 @@ class VAEStage(Stage):
                 figures.setdefault(f"{name}lpips", []).append(alex.item())
                 figures.setdefault(f"{name}psnr", []).append(PSNR().per_clip(video(ours), clip.hr).mean().item())
         return {f"val_{name}": mean(values) for name, values in figures.items()}
+
+
+def scaled(factor: float) -> dict[str, Any]:
+    """The config of an autoencoder whose latents times ``factor`` have unit variance."""
+    return {**CONFIG, "scaling_factor": factor}
 
 
 def window(shape: torch.Size, side: int, random: torch.Generator) -> tuple[Any, ...]:

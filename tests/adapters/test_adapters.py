@@ -3,10 +3,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vsr_adapter.adapters import Adapter, CrossAttentionLinearLinear, CrossAttentionTransformerLinear, LinearLinear
+from vsr_adapter.adapters import (
+    Adapter,
+    ConstantTokens,
+    CrossAttentionLinearLinear,
+    CrossAttentionTransformerLinear,
+    LinearLinear,
+)
 from vsr_adapter.errors import UserError
 
-ALL = [LinearLinear, CrossAttentionTransformerLinear, CrossAttentionLinearLinear]
+LOOKING = [LinearLinear, CrossAttentionTransformerLinear, CrossAttentionLinearLinear]
+ALL = [*LOOKING, ConstantTokens]
 
 
 def small(kind: type[Adapter], **settings) -> Adapter:
@@ -51,10 +58,16 @@ def test_every_parameter_gets_a_gradient(kind):
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in adapter.parameters())
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", LOOKING)
 def test_frames_in_another_order_are_another_clip(kind):
     adapter, features = small(kind).eval(), torch.randn(1, 4, 9, 16)
     assert not torch.allclose(adapter(features), adapter(features.flip(1)), atol=1e-4)
+
+
+def test_constant_tokens_know_nothing_of_the_clip():
+    adapter = small(ConstantTokens)
+    first, second = (adapter(torch.randn(1, frames, 9, 16)) for frames in (4, 2))
+    assert torch.equal(first, second)
 
 
 def test_linear_linear_is_one_linear_over_tokens_and_two_over_channels():

@@ -3,7 +3,7 @@ import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
 from vsr_adapter.backbones.modelscope import MODELSCOPE_SCHEDULER
-from vsr_adapter.diffusion import ForwardProcess, epsilon_loss
+from vsr_adapter.diffusion import ForwardProcess, epsilon_loss, prediction_loss
 
 CONFIGS = {
     "epsilon": MODELSCOPE_SCHEDULER,
@@ -74,6 +74,20 @@ def test_the_loss_of_a_v_prediction_is_alpha_bar_times_its_squared_error():
     loss = epsilon_loss(lambda z_t, t: off, process, z, noise, INDEX)
     alpha_bar = DDIMScheduler.from_config(CONFIGS["v_prediction"]).alphas_cumprod[INDEX]
     torch.testing.assert_close(loss, alpha_bar * error.square().flatten(1).mean(1), atol=1e-6, rtol=1e-4)
+
+
+def test_a_networks_own_loss_is_the_squared_error_of_what_it_predicts(process):
+    z, noise, error = latents(0), latents(1), latents(2)
+    off = target(process, z, noise) + error
+    loss = prediction_loss(lambda z_t, t: off, process, z, noise, INDEX)
+    torch.testing.assert_close(loss, error.square().flatten(1).mean(1), atol=1e-5, rtol=1e-4)
+
+
+def test_at_zero_terminal_snr_the_networks_own_loss_alone_teaches():
+    process = ForwardProcess({**CONFIGS["v_prediction"], "rescale_betas_zero_snr": True}, "v_prediction")
+    z, noise, last = latents(0), latents(1), torch.full((3,), len(process) - 1)
+    assert epsilon_loss(lambda z_t, t: torch.zeros_like(z), process, z, noise, last).max() < 1e-9
+    assert prediction_loss(lambda z_t, t: torch.zeros_like(z), process, z, noise, last).min() > 0.1
 
 
 def test_the_denoiser_is_told_the_times_of_the_training_schedule(process):

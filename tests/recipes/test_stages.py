@@ -59,6 +59,21 @@ def test_the_stages_make_a_checkpoint(state):
     assert backbone.null_tokens.eq(0).all()
 
 
+def test_the_decoder_trains_with_the_denoiser_and_the_encoder_stays(state):
+    run(vae.VAEStage(state), 1)[0].export(state / "export")
+    before = VideoVAEPart(str(state / "export")).load().network.state_dict()
+    stage = unet.UNetStage(state, rates=unet.Rates(pixels=0.5), decoder=True)
+    trained, losses = run(stage, 4)
+    assert {name for one in losses for name in one} >= {"l1", "lpips", "true_l1", "true_lpips"}
+    trained.export(state / "export")
+    part = VideoVAEPart(str(state / "export")).load()
+    assert part.scaling_factor == stage.vae.scaling_factor
+    changed = {
+        name.split(".")[0] for name, weight in part.network.state_dict().items() if weight.ne(before[name]).any()
+    }
+    assert changed == {"decoder", "post_quant_conv"}
+
+
 def test_every_weight_of_the_denoiser_learns(state):
     run(vae.VAEStage(state), 1)[0].export(state / "export")
     stage = unet.UNetStage(state, rates=unet.Rates(uncaptioned=0.0))

@@ -2,6 +2,7 @@
 
 from vsr_adapter.adapters.attention import CrossAttentionLinearLinear, CrossAttentionTransformerLinear
 from vsr_adapter.adapters.base import Adapter
+from vsr_adapter.adapters.constant import ConstantTokens
 from vsr_adapter.adapters.linear import LinearLinear
 
-__all__ = ["Adapter", "CrossAttentionLinearLinear", "CrossAttentionTransformerLinear", "LinearLinear"]
+__all__ = ["Adapter", "ConstantTokens", "CrossAttentionLinearLinear", "CrossAttentionTransformerLinear", "LinearLinear"]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
+from vsr_adapter.assets import shipped
 from vsr_adapter.backbones.base import UNetCapabilities, UNetPart
 from vsr_adapter.backbones.loading import (
     DIFFUSERS_WEIGHTS,
@@ -25,7 +26,8 @@ class PublishedUNet(UNetPart):
     """A UNet with its config, schedule and weights from one checkpoint.
 
     Args:
-        source: the published folder or its ``unet/``, a Hub id, or a file of weights; None builds random weights.
+        source: the published folder or its ``unet/``, a Hub id, a file of weights, or ``mini`` for the shipped ones;
+            None builds random weights.
         revision: of the Hub repository.
         config: the network's arguments; read from ``source`` where None, and needed for single files.
         scheduler: a diffusers scheduler config, likewise.
@@ -49,6 +51,7 @@ class PublishedUNet(UNetPart):
         precision: Precision = "float32",
     ):
         super().__init__(random=source is None)
+        source = shipped(source)
         self.source, self.revision, self.seed, self.precision = source, revision, seed, precision
         self.text_length = text_length
         self.config = published_config(source, "unet", self.config_name, revision, config)

@@ -1,5 +1,6 @@
 """The frozen vision transformer: low-resolution frames to patch tokens (section 3.2 of the thesis)."""
 
+import json
 from pathlib import Path
 
 import timm
@@ -8,6 +9,7 @@ from timm.data import resolve_data_config
 from torch import Tensor
 from torchvision.transforms.v2.functional import InterpolationMode, normalize, resize
 
+from vsr_adapter.assets import shipped
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import FrozenPart, random_weights
 
@@ -22,7 +24,8 @@ class FrozenViT(FrozenPart):
 
     Args:
         name: of a timm vision transformer.
-        weights: a file with its weights, ``pretrained`` to get timm's from the Hub, or None for random ones.
+        weights: a file with its weights, a folder of exported ones (with ``encoder/``), ``mini`` for the shipped
+            folder, ``pretrained`` to get timm's from the Hub, or None for random ones.
         seed: of random weights.
 
     Attributes:
@@ -53,12 +56,26 @@ class FrozenViT(FrozenPart):
                 self.network = timm.create_model(self.name)
         elif self.weights == "pretrained":
             self.network = timm.create_model(self.name, pretrained=True)
-        elif Path(self.weights).is_file():
-            self.network = timm.create_model(
-                self.name, pretrained=True, pretrained_cfg_overlay={"file": self.weights, "custom_load": False}
-            )
         else:
-            raise UserError(f"encoder.weights {self.weights}: no such file; pass a file, 'pretrained' or null")
+            overlay = {"file": str(self.file(self.weights)), "custom_load": False}
+            self.network = timm.create_model(self.name, pretrained=True, pretrained_cfg_overlay=overlay)
+
+    def file(self, weights: str) -> Path:
+        """The file of ``weights``, which may be a folder that says which transformer's they are.
+
+        Raises:
+            UserError: there is none, or it is another transformer's.
+        """
+        path = Path(shipped(weights))
+        config = path / "encoder" / "config.json"
+        if config.is_file():
+            name = json.loads(config.read_text())["name"]
+            if name != self.name:
+                raise UserError(f"encoder.weights {weights}: a {name}'s, not a {self.name}'s; set encoder.name {name}")
+            path = path / "encoder" / "model.safetensors"
+        if not path.is_file():
+            raise UserError(f"encoder.weights {weights}: no such file; pass a file, 'mini', 'pretrained' or null")
+        return path
 
     def forward(self, video: Tensor) -> Tensor:
         """Patch tokens of every frame.

@@ -1,7 +1,7 @@
 """Schedule, objective, denoiser, start and sampler: the numerics, in the order of the paper."""
 
 from vsr_adapter.diffusion.denoiser import ConditionedDenoiser, Denoiser, GuidedDenoiser, JointDenoiser
-from vsr_adapter.diffusion.objective import epsilon_loss
+from vsr_adapter.diffusion.objective import epsilon_loss, prediction_loss
 from vsr_adapter.diffusion.process import ForwardProcess
 from vsr_adapter.diffusion.sampler import Sampler
 from vsr_adapter.diffusion.start import EncodedNoiseStart, GaussianStart, NoisedLowResStart, Start
@@ -23,4 +23,5 @@ __all__ = [
     "UniformTimeSteps",
     "WholeGridTimeSteps",
     "epsilon_loss",
+    "prediction_loss",
 ]

@@ -55,6 +55,15 @@ class ForwardProcess:
         alpha, sigma = self.coefficients(index, z_0)
         return alpha * z_0 + sigma * noise
 
+    def target(self, z_0: Tensor, noise: Tensor, index: Tensor) -> Tensor:
+        """What the denoiser should predict at z_t: the noise, v = alpha epsilon - sigma z_0, or the flow."""
+        if self.prediction_type == "epsilon":
+            return noise
+        if self.prediction_type == "v_prediction":
+            alpha, sigma = self.coefficients(index, z_0)
+            return alpha * noise - sigma * z_0
+        return noise - z_0
+
     def epsilon(self, prediction: Tensor, z_t: Tensor, index: Tensor) -> Tensor:
         """The noise that a prediction implies.
 

@@ -22,10 +22,11 @@ def say_what_is_random(model: VSRModel, trained: bool) -> None:
         model: the stack.
         trained: whether a checkpoint will bring the adapter's weights.
     """
-    parts = {"UNet": model.backbone.unet, "VAE": model.backbone.vae, "ViT": model.encoder}
+    parts = {"UNet": model.backbone.unet, "VAE": model.backbone.vae}
     random = [name for name, part in parts.items() if part.random]
-    if not trained and model.made_by is None and model.condition_mode == "on":
-        random.append("adapter")
+    if model.condition_mode != "off":  # else neither the ViT nor the adapter is asked
+        random += ["ViT"] * model.encoder.random
+        random += ["adapter"] * (not trained and model.made_by is None)
     if random:
         print(f"vsr: note: random weights in {', '.join(random)}: the output shows that the program runs, no more")
 

@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from vsr_adapter.assets import shipped
 from vsr_adapter.backbones.base import VAECapabilities, VAEPart
 from vsr_adapter.backbones.loading import published_config, published_network
 from vsr_adapter.backbones.published import NoisedLowResUNet, given
 from vsr_adapter.backbones.upscale_a_video.unet import UpscaleUNet
 from vsr_adapter.backbones.upscale_a_video.vae import VideoVAE
 from vsr_adapter.errors import UserError
-from vsr_adapter.frozen import Precision
+from vsr_adapter.frozen import Precision, channels_last
 
 
 def lavie_names(name: str) -> str:
@@ -56,7 +57,8 @@ class VideoVAEPart(VAEPart):
     0.48 GB a frame of 320x320 on top of its weights (float32, CPU).
 
     Args:
-        source: Upscale-A-Video's folder (with ``vae/``), a Hub id, or a file of weights; None builds random ones.
+        source: Upscale-A-Video's folder (with ``vae/``), a Hub id, a file of weights, or ``mini`` for the shipped
+            ones; None builds random ones.
         sft: which of the folder's two: ``vae_video`` with SFT, or ``vae_3d`` without.
         revision: of the Hub repository.
         config: as published; for random weights and single files.
@@ -81,6 +83,7 @@ class VideoVAEPart(VAEPart):
         super().__init__(random=source is None)
         if chunk is not None and chunk < 1:
             raise UserError(f"chunk {chunk}: at least 1 frame is decoded at once; pass a positive chunk or null")
+        source = shipped(source)
         self.source, self.revision, self.seed, self.precision = source, revision, seed, precision
         self.name = "vae_video" if sft else "vae_3d"
         self.chunk, self.sft_weight = chunk, sft_weight
@@ -105,6 +108,8 @@ class VideoVAEPart(VAEPart):
             lambda: VideoVAE.from_config(self.config), self.source, "vae", names, self.revision, self.seed,
             self.precision,
         )  # fmt: skip
+        if not torch.cuda.is_available():  # measured on a CPU: decodes 1.2 times as fast (the UNet gains nothing)
+            channels_last(self.network)
 
     def encode(self, video: Tensor) -> Tensor:
         """Posterior mode x scaling factor, of all frames together."""
