@@ -35,6 +35,11 @@ def test_a_whole_config_is_read_as_well():
     assert "adapter LinearLinear" in info(CONFIGS / "tiny.yaml", size=16, steps=1)
 
 
+def test_a_stack_with_weights_is_counted_too():
+    """Weights that are read from a file are not on the meta device."""
+    assert "UNet UpscaleUNetPart       6,375,092" in info(CONFIGS / "mini.yaml", size=16, steps=1)
+
+
 def test_costs_are_those_of_a_real_run():
     """The oracle: the same counter over a real sample on the CPU."""
     stack = model()

@@ -113,7 +113,8 @@ def info(path: Path, size: int = 80, frames: int = 8, steps: int = 30) -> str:
     with torch.device("meta"):
         backbone.load()
         encoder.load()
-        adapter.to("meta")
+    for part in (backbone, encoder, adapter):
+        part.to("meta")  # weights that were read are not made there
     capabilities = backbone.capabilities
     parts: list[tuple[str, nn.Module, str]] = [
         (f"UNet {type(backbone.unet).__name__}", backbone.unet, f"tokens {capabilities.unet.text_dim} wide"),
