@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from vsr_adapter.errors import UserError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+SAMPLED = 64  # elements of each frozen tensor that name the weights: other ones differ everywhere
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -57,6 +57,8 @@ def test_check_claims_no_count_that_is_not_known(tmp_path, name):
     report = check(root)
     assert report.problems == 0
     assert f"{name}, test: 1 clips (count not checked), LR " in report.lines[0]
+    described = ClipDataset(root, frames=3, size=64).describe()
+    assert described["data"] == f"{name}, 1 clips of 3 frames, count not checked"
 
 
 def spoil_gap(folder):

@@ -59,6 +59,8 @@ def test_a_test_writes_tables_and_pictures(one):
     assert protocol["condition"] == "on"
     assert protocol["scored"] == "all frames"
     assert protocol["post-processing"] == "none"
+    weights = [fingerprint(part, 64)[:12] for part in (model().backbone, model().encoder)]
+    assert protocol["model"] == f"ModelScopeUNet, KLVAE, test_vit; weights {', '.join(weights)}"
     assert "PSNR on RGB in 8 bit, SSIM on RGB in 8 bit" in protocol["metrics"]
     assert "E_warp[DIS] on RGB in floats" in protocol["metrics"]
     assert all(f"{name}: {value}\n" in printed for name, value in protocol.items())

@@ -197,7 +197,10 @@ class ClipDataset(Dataset[Clip]):
         if self.size == "whole":
             what, crop = "whole frames", "none, whole frames"
         made = f"{self.degradation.name}x{self.scale} of {what}"
+        layout = self.found.layout
         partial = ", of a set that is not whole" if self.missing else ""
+        if layout is not None and not layout.counted(self.root):
+            partial += ", count not checked"
         one = f"frame {self.only} of each clip alone; metrics of neighbouring frames: all"
         return {
             "data": f"{self.found.name}, {len(self)} clips of {self.frames} frames{partial}",

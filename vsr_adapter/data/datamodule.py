@@ -17,7 +17,7 @@ from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
-from vsr_adapter.frozen import fingerprint
+from vsr_adapter.frozen import SAMPLED, fingerprint
 from vsr_adapter.model import VSRModel
 from vsr_adapter.predict.estimate import checked
 from vsr_adapter.predict.journal import current, done_record
@@ -27,7 +27,6 @@ from vsr_adapter.predict.report import alive, outline
 from vsr_adapter.predict.targets import is_file, pair
 
 DEFAULT_OPTIONS = PredictOptions()
-SAMPLED = 64  # elements of each frozen tensor that name the weights: other ones differ everywhere
 
 
 def unset(name: str) -> UserError:

@@ -189,7 +189,7 @@ def checked(model: VSRModel, job: Job) -> str:
         )
     graphics = f" and {gpu / 1e9:.1f} GB on the GPU" if gpu else ""
     bound = "about" if exact else "at least"
-    return f"about {main / 1e9:.1f} GB of memory{graphics}, {bound} {space / 1e6:.1f} MB of disk"
+    return f"about {main / 1e9:.1f} GB of memory{graphics}, {bound} {space / 1e6:.3g} MB of disk"
 
 
 def existing(path: Path) -> Path:

@@ -6,7 +6,7 @@ from importlib.metadata import version
 import cv2
 import torch
 
-from vsr_adapter.frozen import fingerprint
+from vsr_adapter.frozen import SAMPLED, fingerprint
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 
@@ -24,12 +24,13 @@ def protocol(
         tiled: whether clips were sampled in tiles.
     """
     tiles = model.tiles
+    weights = [fingerprint(part, SAMPLED)[:12] for part in (model.backbone, model.encoder)]
     parts = model.made_of()
     sampler = model.sampler
     return {
         **data,
         "metrics": preparation(metrics),
-        "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}",
+        "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}; weights {', '.join(weights)}",
         "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
         "condition": model.condition_mode,
         "post-processing": ", ".join(type(step).__name__ for step in model.postprocess) or "none",
