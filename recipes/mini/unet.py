@@ -30,6 +30,7 @@ from vsr_adapter.video.resize import bicubic_upscale
 
 TEXT_DIM = 128
 MAX_NOISE_LEVEL = 350
+HIDING = 150  # a noise level
 CONFIG: dict[str, Any] = {
     "block_out_channels": [64, 96, 96],
     "down_block_types": ["DownBlock3D", "CrossAttnDownBlock3D", "CrossAttnDownBlock3D"],
@@ -217,13 +218,18 @@ class UNetStage(Stage):
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
-        """PSNR and LPIPS (AlexNet) of bikes.mp4: bicubic; 1, 2 and 4 steps of DDIM without a caption; 1 with it."""
+        """PSNR and LPIPS (AlexNet) of bikes.mp4: bicubic; 1, 2 and 4 steps of DDIM without a caption; 1 with it.
+
+        One step also where noise hides much of the low-resolution clip, so that captions have more to say.
+        """
         assert isinstance(network, nn.ModuleDict)
         figures: dict[str, list[float]] = {}
         for clip in validation(self.state, frames=4, size=160)[::2]:
             said = network["captions"](describe(clip))
             outputs = {f"null{steps}": self.sample(network, clip.lr, said * 0, steps) for steps in (1, 2, 4)}
             outputs |= {"said1": self.sample(network, clip.lr, said, 1), "bicubic": bicubic_upscale(clip.lr)}
+            outputs["hidden_null1"] = self.sample(network, clip.lr, said * 0, 1, HIDING)
+            outputs["hidden_said1"] = self.sample(network, clip.lr, said, 1, HIDING)
             for name, ours in outputs.items():
                 alex = distance(perceptual(self.state, "alex"), features(ours), features(clip.hr))
                 figures.setdefault(f"{name}_lpips", []).append(alex.item())
