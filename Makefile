@@ -19,7 +19,7 @@ demo: install ## upscale the shipped clip into demo/, beside bicubic and the tru
 	$(BIN)/python -m vsr_adapter.demo demo
 
 test: install ## the whole test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile # threads that wait for each other cost more than they give
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder # threads that wait for each other cost more than they give
 
 check: install ## lint, format, types, import direction, file length, CI workflow
 	$(BIN)/ruff check .

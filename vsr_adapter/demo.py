@@ -44,7 +44,8 @@ def demo(output: Path, options: Sequence[str] = ()) -> int:
     (output / "sample_lr").mkdir(parents=True, exist_ok=True)
     for number, frame in enumerate(images(lr)):
         write_png(output / "sample_lr" / f"{number:08d}.png", frame)
-    more = ["--tile", "48", "--output_format", "png", "--overwrite", *options]
+    # so many frames alone: the folder may hold more, of an earlier version's demo
+    more = ["--frames", str(FRAMES), "--tile", "48", "--output_format", "png", "--overwrite", *options]
     code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), *more])
     if code:
         return code
