@@ -3,12 +3,12 @@
 import resource
 import shutil
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from vsr_adapter.errors import UserError
@@ -76,10 +76,9 @@ class Disk(NamedTuple):
     detail: bool
 
 
-def encoded(job: Job, frames: list[Frame]) -> Size:
-    """What frames of a result take."""
+def encoded(job: Job, frames: Iterable[Frame], height: int, width: int) -> Size:
+    """What frames of a result take; one is held at a time."""
     encoding, known = job.options.encoding, index(job.source)
-    height, width = frames[0].rgb.shape[:2]
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"tried{encoding.segment_suffix}"
         look = encoding.look(known.look)
@@ -90,11 +89,11 @@ def encoded(job: Job, frames: list[Frame]) -> Size:
     return Size(sizes[0], mean(sizes[1:] or sizes))
 
 
-def bicubic(frames: list[Frame], scale: int, height: int, width: int) -> list[Frame]:
+def bicubic(frames: Iterable[Frame], scale: int, height: int, width: int) -> Iterator[Frame]:
     """Frames upscaled without the stack."""
-    small = torch.from_numpy(np.stack([frame.rgb for frame in frames])).permute(0, 3, 1, 2)
-    large = bicubic_upscale(small, scale).permute(0, 2, 3, 1).numpy()
-    return [resized(rgb, frame.alpha, scale, height, width) for rgb, frame in zip(large, frames, strict=True)]
+    for frame in frames:
+        large = bicubic_upscale(torch.from_numpy(frame.rgb).permute(2, 0, 1)[None], scale)[0]
+        yield resized(large.permute(1, 2, 0).numpy(), frame.alpha, scale, height, width)
 
 
 def detail(model: VSRModel, job: Job, height: int, width: int) -> Size | None:
@@ -129,12 +128,12 @@ def detail(model: VSRModel, job: Job, height: int, width: int) -> Size | None:
     ]
     try:
         upscaled = restore_stretch(model, (frame.rgb for frame in part), [window], *window, job.tiles)
-        ours = encoded(job, [resized(rgb, None, model.scale, *out) for rgb in upscaled])
+        ours = encoded(job, (resized(rgb, None, model.scale, *out) for rgb in upscaled), *out)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         return None
-    plain = encoded(job, bicubic(part, model.scale, *out))
+    plain = encoded(job, bicubic(part, model.scale, *out), *out)
     return Size(ours.first / plain.first, ours.others / plain.others)
 
 
@@ -148,10 +147,10 @@ def disk(model: VSRModel, job: Job) -> Disk:
     """
     height, width = output_size(model, index(job.source), job.options)
     count = min(TRIED, len(job.frames))
-    step = (len(job.frames) - count) / max(PLACES - 1, 1)
+    step = (len(job.frames) - count) / (PLACES - 1)
     starts = {job.frames[0] + round(place * step) for place in range(PLACES)}
     found = [
-        encoded(job, bicubic(list(read(job.source, start, count, "repeat")), model.scale, height, width))
+        encoded(job, bicubic(read(job.source, start, count, "repeat"), model.scale, height, width), height, width)
         for start in sorted(starts)
     ]
     ratio = detail(model, job, height, width)
