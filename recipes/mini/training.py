@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from recipes.mini.optimizers import optimizers
 from vsr_adapter.errors import UserError
 
 
@@ -57,13 +58,15 @@ class Plan:
 
     Attributes:
         steps: to go to, those of earlier runs counted.
-        rate: AdamW's learning rate.
+        rate: AdamW's learning rate; Muon's follows it.
         cooldown: last steps, in which it falls to 0.
         warmup: first steps, in which it rises.
         decay: of the exponential moving average; smaller in the first steps.
         clip: largest norm of the gradient.
         save_every: seconds between two saves.
         measure_every: steps between two measurements.
+        bf16: whether the loss is computed under bfloat16 autocast: about twice as fast on CPUs with AVX-512 and its
+            bfloat16 instructions, hundreds of times slower on those without.
     """
 
     steps: int
@@ -74,6 +77,7 @@ class Plan:
     clip: float = 1.0
     save_every: float = 180.0
     measure_every: int = 250
+    bf16: bool = False
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step."""
@@ -98,8 +102,8 @@ class Run:
         self.stopping = False
         if start is not None:
             read(stage, start)
-        trained = [parameter for parameter in stage.network.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=plan.rate, betas=(0.9, 0.98), weight_decay=1e-4)
+        self.trained = [parameter for parameter in stage.network.parameters() if parameter.requires_grad]
+        self.optimizers = optimizers(stage.network, plan.rate)
         self.average = AveragedModel(stage.network, avg_fn=averaging(plan.decay))
         if self.file.exists():
             self.load()
@@ -115,13 +119,19 @@ class Run:
         self.step = saved["step"]
         self.stage.network.load_state_dict(saved["network"])
         self.average.load_state_dict(saved["average"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
 
     def save(self) -> None:
         """Writes the run; a run that was there stays whole until the new one is."""
         partial = self.file.with_suffix(".part")
-        parts: dict[str, Any] = {"network": self.stage.network, "average": self.average, "optimizer": self.optimizer}
-        torch.save({"step": self.step, **{name: part.state_dict() for name, part in parts.items()}}, partial)
+        saved = {
+            "step": self.step,
+            "network": self.stage.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+        }
+        torch.save(saved, partial)
         partial.replace(self.file)
 
     def log(self, **figures: float) -> None:
@@ -133,14 +143,16 @@ class Run:
 
     def advance(self) -> dict[str, float]:
         """One step; the parts of its loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.rate_at(self.step)
-        losses = self.stage.loss(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bf16):
+            losses = self.stage.loss(self.step)
+        self.stage.network.zero_grad(set_to_none=True)
         losses["total"].backward()
-        norm = nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], self.plan.clip)
+        norm = nn.utils.clip_grad_norm_(self.trained, self.plan.clip)
         if torch.isfinite(norm):  # one bad batch must not end hours of work
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    group["lr"] = self.plan.rate_at(self.step) * group["share"]
+                optimizer.step()
             self.average.update_parameters(self.stage.network)
         self.step += 1
         return {name: loss.item() for name, loss in losses.items()}

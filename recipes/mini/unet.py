@@ -29,6 +29,7 @@ from vsr_adapter.types import Clip
 from vsr_adapter.video.resize import bicubic_upscale
 
 TEXT_DIM = 128
+SCALE = 4  # of the autoencoder, and of what it upscales
 MAX_NOISE_LEVEL = 350
 HIDING = 150  # a noise level
 CONFIG: dict[str, Any] = {
@@ -44,13 +45,15 @@ CONFIG: dict[str, Any] = {
     "num_class_embeds": MAX_NOISE_LEVEL + 1,
     "norm_num_groups": 16,
 }
-# mostly in motion, and of several scenes; 320 pixels are the 80x80 latents of a window, whose statistics small crops
-# do not have
+# of about 100,000 pixels each: small batches leave the processor idle. Half of them are in motion, most of several
+# scenes; 320 pixels are the 80x80 latents of a window, whose statistics small crops do not have
 SHAPES = [
-    Shape(6, 1, 72, 0.2),
-    Shape(3, 4, 64, 0.45),
-    Shape(2, 8, 48, 0.2),
-    Shape(1, 2, 192, 0.1),
+    Shape(16, 1, 80, 0.25),
+    Shape(8, 1, 112, 0.15),
+    Shape(6, 4, 64, 0.25),
+    Shape(2, 4, 112, 0.1),
+    Shape(4, 8, 56, 0.1),
+    Shape(2, 1, 224, 0.1),
     Shape(1, 1, 320, 0.05),
 ]
 
@@ -63,11 +66,13 @@ class Rates:
         first: share of clips at the last training time, where one-step sampling stands; the others are uniform.
         uncaptioned: share of clips without a caption.
         pixels: share of batches whose predicted z_0 is also decoded and compared in pixels.
+        noisy: share of clips whose noise level is uniform; the others are seldom noised much, as most users do.
     """
 
     first: float = 0.8
     uncaptioned: float = 0.3
     pixels: float = 0.0
+    noisy: float = 0.0
 
 
 @torch.no_grad()
@@ -105,9 +110,10 @@ class UNetStage(Stage):
         v_weight: of the squared error of v.
         l1_weight: of L1 in pixels.
         lpips_weight: of LPIPS (VGG16).
-        patch: side of the part of a frame that LPIPS sees, in pixels.
-        judged: pixels of a batch that LPIPS sees, about: neighbouring frames say the same, and VGG16 on all of them was
-            40 % of a step.
+        patch: side of the part of a frame that is decoded and compared in pixels.
+        decoded: pixels of a batch that are, about: at full resolution a pixel costs three times what it costs in the
+            denoiser.
+        judged: those of them that LPIPS sees, about: neighbouring frames say the same.
         decoder: whether the autoencoder's decoder trains too.
     """
 
@@ -124,12 +130,13 @@ class UNetStage(Stage):
         l1_weight: float = 1.0,
         lpips_weight: float = 1.0,
         patch: int = 64,
-        judged: int = 12_000,
+        decoded: int = 32_000,
+        judged: int = 16_000,
         decoder: bool = False,
     ):
         self.state, self.seed, self.rates = state, seed, rates or Rates()
         self.v_weight, self.l1_weight, self.lpips_weight = v_weight, l1_weight, lpips_weight
-        self.patch, self.judged, self.decoder = patch, judged, decoder
+        self.patch, self.decoded, self.judged, self.decoder = patch, decoded, judged, decoder
         self.vae = VideoVAEPart(str(vae or state / "export")).load()
         channels_last(self.vae.network)
         with random_weights(seed):
@@ -169,13 +176,13 @@ class UNetStage(Stage):
         random = generator("unet", self.seed, step)
         count = len(clip.hr)
         with torch.no_grad():
-            z_0 = self.vae.encode(clip.hr)
-        draws = torch.rand(4, count, generator=random)
+            z_0 = self.vae.encode(clip.hr).float()  # bfloat16 under autocast
+        draws = torch.rand(5, count, generator=random)
         index = torch.where(draws[0] < self.rates.first, 1.0, draws[1]).mul(len(self.process) - 1).long()
         noise = torch.randn(z_0.shape, generator=random)
         z_t = self.process.noised(z_0, noise, index)
         tokens = self.network["captions"](describe(clip)) * (draws[2] >= self.rates.uncaptioned).float()[:, None, None]
-        level = (MAX_NOISE_LEVEL * draws[3] ** 4).long()  # most users noise little
+        level = (MAX_NOISE_LEVEL * torch.where(draws[4] < self.rates.noisy, draws[3], draws[3] ** 4)).long()
         v = self.predict(self.network, z_t, self.process.times[index], tokens, clip.lr, level, random)
         alpha, sigma = self.process.coefficients(index, z_0)
         target = alpha * noise - sigma * z_0
@@ -206,14 +213,16 @@ class UNetStage(Stage):
         return network["unet"](z_t, t, tokens, noised, level)
 
     def seen(self, z_0: Tensor, clip: Clip, random: torch.Generator) -> dict[str, Tensor]:
-        """L1 and LPIPS of decoded latents, in [-1, 1]."""
-        truth = features(clip.hr)
-        latents = (z_0 / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
-        ours = self.vae.network.decode(latents, features(clip.lr))
-        part = window(truth.shape, self.patch, random)
-        count = math.ceil(self.judged / truth[part][:, 0, 0].numel())
+        """L1 and LPIPS of decoded latents, in [-1, 1]: of a square of the first clips."""
+        part = window(z_0.shape, self.patch // SCALE, random)
+        pixels: Any = (..., *(slice(SCALE * side.start, SCALE * side.stop) for side in part[1:]))
+        clips = math.ceil(self.decoded / clip.hr[0, :, 0][pixels].numel())
+        truth, low_res = features(clip.hr[:clips][pixels]), features(clip.lr[:clips][part])
+        latents = (z_0[:clips][part] / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
+        ours = self.vae.network.decode(latents, low_res)
+        count = math.ceil(self.judged / truth[:, 0, 0].numel())
         frames = torch.randperm(truth.shape[2], generator=random)[:count]
-        judged = [pixels[part][:, :, frames] for pixels in (ours, truth)]
+        judged = [video[:, :, frames] for video in (ours, truth)]
         return {"l1": F.l1_loss(ours, truth), "lpips": distance(perceptual(self.state, "vgg"), *judged)}
 
     @torch.no_grad()
