@@ -7,6 +7,7 @@ import torch
 from jsonargparse import auto_cli
 
 from recipes.mini import media
+from recipes.mini.effect import effect
 from recipes.mini.training import Plan, Run, Stage, read
 
 
@@ -49,4 +50,4 @@ def measure(stage: Stage, weights: Path, plan: Plan | None = None, threads: int 
 
 
 if __name__ == "__main__":
-    auto_cli([prepare, train, measure], as_positional=False)
+    auto_cli([prepare, train, measure, effect], as_positional=False)

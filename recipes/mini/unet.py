@@ -48,13 +48,13 @@ CONFIG: dict[str, Any] = {
 # of about 100,000 pixels each: small batches leave the processor idle. Half of them are in motion, most of several
 # scenes; 320 pixels are the 80x80 latents of a window, whose statistics small crops do not have
 SHAPES = [
-    Shape(16, 1, 80, 0.25),
-    Shape(8, 1, 112, 0.15),
-    Shape(6, 4, 64, 0.25),
+    Shape(16, 1, 80, 0.3),
+    Shape(8, 1, 112, 0.2),
+    Shape(6, 4, 64, 0.2),
     Shape(2, 4, 112, 0.1),
-    Shape(4, 8, 56, 0.1),
-    Shape(2, 1, 224, 0.1),
-    Shape(1, 1, 320, 0.05),
+    Shape(4, 8, 56, 0.08),
+    Shape(2, 1, 224, 0.08),
+    Shape(1, 1, 320, 0.04),
 ]
 
 
@@ -66,13 +66,15 @@ class Rates:
         first: share of clips at the last training time, where one-step sampling stands; the others are uniform.
         uncaptioned: share of clips without a caption.
         pixels: share of batches whose predicted z_0 is also decoded and compared in pixels.
-        noisy: share of clips whose noise level is uniform; the others are seldom noised much, as most users do.
+        clean: share of clips at noise level 0, the default of the stack.
+        noisy: share of clips whose noise level is uniform; it is mostly small in the rest.
     """
 
     first: float = 0.8
     uncaptioned: float = 0.3
     pixels: float = 0.0
-    noisy: float = 0.0
+    clean: float = 0.6
+    noisy: float = 0.2
 
 
 @torch.no_grad()
@@ -110,10 +112,8 @@ class UNetStage(Stage):
         v_weight: of the squared error of v.
         l1_weight: of L1 in pixels.
         lpips_weight: of LPIPS (VGG16).
-        patch: side of the part of a frame that is decoded and compared in pixels.
-        decoded: pixels of a batch that are, about: at full resolution a pixel costs three times what it costs in the
-            denoiser.
-        judged: those of them that LPIPS sees, about: neighbouring frames say the same.
+        patch: side of the part of a frame that LPIPS sees, in pixels.
+        judged: pixels of a batch that LPIPS sees, about: VGG16 on all of them would be half of a step.
         decoder: whether the autoencoder's decoder trains too.
     """
 
@@ -130,13 +130,12 @@ class UNetStage(Stage):
         l1_weight: float = 1.0,
         lpips_weight: float = 1.0,
         patch: int = 64,
-        decoded: int = 32_000,
         judged: int = 16_000,
         decoder: bool = False,
     ):
         self.state, self.seed, self.rates = state, seed, rates or Rates()
         self.v_weight, self.l1_weight, self.lpips_weight = v_weight, l1_weight, lpips_weight
-        self.patch, self.decoded, self.judged, self.decoder = patch, decoded, judged, decoder
+        self.patch, self.judged, self.decoder = patch, judged, decoder
         self.vae = VideoVAEPart(str(vae or state / "export")).load()
         channels_last(self.vae.network)
         with random_weights(seed):
@@ -182,7 +181,8 @@ class UNetStage(Stage):
         noise = torch.randn(z_0.shape, generator=random)
         z_t = self.process.noised(z_0, noise, index)
         tokens = self.network["captions"](describe(clip)) * (draws[2] >= self.rates.uncaptioned).float()[:, None, None]
-        level = (MAX_NOISE_LEVEL * torch.where(draws[4] < self.rates.noisy, draws[3], draws[3] ** 4)).long()
+        uniform, clean = draws[4] < self.rates.noisy, draws[4] >= 1 - self.rates.clean
+        level = (MAX_NOISE_LEVEL * torch.where(uniform, draws[3], draws[3] ** 4)).long() * ~clean
         v = self.predict(self.network, z_t, self.process.times[index], tokens, clip.lr, level, random)
         alpha, sigma = self.process.coefficients(index, z_0)
         target = alpha * noise - sigma * z_0
@@ -213,17 +213,17 @@ class UNetStage(Stage):
         return network["unet"](z_t, t, tokens, noised, level)
 
     def seen(self, z_0: Tensor, clip: Clip, random: torch.Generator) -> dict[str, Tensor]:
-        """L1 and LPIPS of decoded latents, in [-1, 1]: of a square of the first clips."""
-        part = window(z_0.shape, self.patch // SCALE, random)
-        pixels: Any = (..., *(slice(SCALE * side.start, SCALE * side.stop) for side in part[1:]))
-        clips = math.ceil(self.decoded / clip.hr[0, :, 0][pixels].numel())
-        truth, low_res = features(clip.hr[:clips][pixels]), features(clip.lr[:clips][part])
-        latents = (z_0[:clips][part] / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
-        ours = self.vae.network.decode(latents, low_res)
-        count = math.ceil(self.judged / truth[:, 0, 0].numel())
-        frames = torch.randperm(truth.shape[2], generator=random)[:count]
-        judged = [video[:, :, frames] for video in (ours, truth)]
-        return {"l1": F.l1_loss(ours, truth), "lpips": distance(perceptual(self.state, "vgg"), *judged)}
+        """L1 and LPIPS of decoded latents, in [-1, 1]."""
+        truth = features(clip.hr)
+        latents = (z_0 / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
+        ours = self.vae.network.decode(latents, features(clip.lr))
+        part = window(truth.shape, self.patch, random)
+        frames = torch.cartesian_prod(torch.arange(len(truth)), torch.arange(truth.shape[2]))
+        count = math.ceil(self.judged / truth[part][0, 0, 0].numel())
+        chosen = frames[torch.randperm(len(frames), generator=random)[:count]]
+        judged = [pixels[part][chosen[:, 0], :, chosen[:, 1]] for pixels in (ours, truth)]
+        lpips = perceptual(self.state, "vgg")(*judged).mean()
+        return {"l1": F.l1_loss(ours, truth), "lpips": lpips}
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
