@@ -193,7 +193,8 @@ class UNetStage(Stage):
         if judge or self.decoder:
             seen = self.seen(alpha * z_t - sigma * v if judge else z_0, clip, random)
             named = seen if judge else {f"true_{name}": part for name, part in seen.items()}
-            total = total + self.l1_weight * seen["l1"] + self.lpips_weight * seen["lpips"]
+            weights = {"l1": self.l1_weight, "lpips": self.lpips_weight}
+            total = total + sum(weights[name] * part for name, part in seen.items())
             losses = {**losses, **named, "total": total}
         return losses
 
@@ -217,13 +218,16 @@ class UNetStage(Stage):
         truth = features(clip.hr)
         latents = (z_0 / self.vae.scaling_factor).contiguous(memory_format=torch.channels_last_3d)
         ours = self.vae.network.decode(latents, features(clip.lr))
+        l1 = F.l1_loss(ours, truth)
+        if not self.lpips_weight:
+            return {"l1": l1}
         part = window(truth.shape, self.patch, random)
         frames = torch.cartesian_prod(torch.arange(len(truth)), torch.arange(truth.shape[2]))
         count = math.ceil(self.judged / truth[part][0, 0, 0].numel())
         chosen = frames[torch.randperm(len(frames), generator=random)[:count]]
         judged = [pixels[part][chosen[:, 0], :, chosen[:, 1]] for pixels in (ours, truth)]
         lpips = perceptual(self.state, "vgg")(*judged).mean()
-        return {"l1": F.l1_loss(ours, truth), "lpips": lpips}
+        return {"l1": l1, "lpips": lpips}
 
     @torch.no_grad()
     def measure(self, network: nn.Module) -> dict[str, float]:
@@ -245,7 +249,7 @@ class UNetStage(Stage):
                 figures.setdefault(f"{name}_psnr", []).append(PSNR().per_clip(ours, clip.hr).mean().item())
         return {f"val_{name}": mean(values) for name, values in figures.items()}
 
-    def sample(self, network: nn.ModuleDict, lr: Tensor, tokens: Tensor, steps: int, noise_level: int = 20) -> Tensor:
+    def sample(self, network: nn.ModuleDict, lr: Tensor, tokens: Tensor, steps: int, noise_level: int = 0) -> Tensor:
         """Video (B, T, 3, H, W) in [0, 1] by DDIM, noise of seed 0."""
         sampler, random = Sampler(steps=steps), torch.Generator().manual_seed(0)
         scheduler = sampler.schedule(NoisedLowResUNet.own_schedule)

@@ -1,5 +1,6 @@
 """A run of the recipe: interrupted equals uninterrupted, and what it exports loads."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -54,6 +55,13 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path):
     second.go()
     for ours, theirs in zip(weights(second), weights(whole), strict=True):
         torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
+def test_under_bfloat16_the_loss_is_rounded_and_the_weights_are_not(tmp_path):
+    wide, narrow = (Run(Line(tmp_path / str(bf16)), replace(PLAN, bf16=bf16)) for bf16 in (False, True))
+    losses = [run.advance()["total"] for run in (wide, narrow)]
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=0.05)
+    assert narrow.stage.network.weight.dtype == torch.float32
 
 
 def test_a_signal_ends_the_run_after_its_step(tmp_path):
