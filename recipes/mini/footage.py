@@ -1,6 +1,7 @@
 """Training batches: a function of (seed, step), from photographs under a moving camera and from real clips."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from vsr_adapter.video.resize import bicubic_downscale
 
 REAL_CLIPS = 0.3  # share of clips; the rest are photographs
 DAMAGED = 0.3  # share of batches
+LIVELY = 0.5  # share of clips that are the livelier of two; of smooth ones there must be enough to learn what they need
 VALIDATION_STARTS = (8, 50, 100, 160, 205)  # between the cuts of bikes.mp4
 
 
@@ -85,7 +87,9 @@ class Footage:
     def clip(self, frames: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """A clip, 8-bit RGB, shape (frames, size, size, 3)."""
         draw = self.real if rng.random() < REAL_CLIPS else self.moved
-        return turned(livelier(lambda: draw(frames, size, rng)), rng)
+        one = partial(draw, frames, size, rng)
+        drawn = livelier(one) if rng.random() < LIVELY else one()
+        return turned(drawn, rng)
 
     def real(self, frames: int, size: int, rng: np.random.Generator) -> np.ndarray:
         """Frames of a real clip that is large enough; longer clips are drawn more often."""
