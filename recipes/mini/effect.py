@@ -1,7 +1,7 @@
 """What an adapter on the mini stack is worth: `vsr fit` and `vsr test` over seeds and noise levels, against controls.
 
-The controls: null tokens, the adapter's tokens of another clip, and constant learned tokens (prompt tuning) that were
-fitted the same way.
+The controls: null tokens, the adapter's tokens with their numbers shuffled, and constant learned tokens (prompt tuning)
+that were fitted the same way.
 """
 
 import gzip
@@ -26,6 +26,12 @@ COLUMNS = ("PSNR", "LPIPS[alex]")
 CONTROLS = ("null", "shuffled", "constant")
 SHAPE = {"frames": 8, "tokens": 196, "in_dim": 192, "text_dim": 128}
 ADAPTERS = {"adapter": "LinearLinear", "constant": "ConstantTokens"}
+# what a job tests, and by which --condition
+MODES = {
+    "adapter": {"adapter": "on", "shuffled": "shuffled"},
+    "constant": {"constant": "on"},
+    "null": {"null": "off"},
+}
 
 
 class Job(NamedTuple):
@@ -99,9 +105,7 @@ def run(job: Job, settings: Settings) -> None:
         fit += ["--trainer.logger=false", "--seed", str(job.seed), f"--trainer.callbacks={json.dumps([checkpoint])}"]
         command(["fit", *model, *fit])
         command(["export", str(job.folder / "last.ckpt"), str(weights)])
-    for name, mode in {"null": [("null", "off")], "constant": [("constant", "on")]}.get(
-        job.tokens, [("adapter", "on"), ("shuffled", "shuffled")]
-    ):
+    for name, mode in MODES[job.tokens].items():
         if not (job.folder / name / "scores.json").exists():
             given = [] if job.tokens == "null" else ["--adapter", str(weights)]
             command(["test", *model, *test, *given, "--condition", mode, "--output", str(job.folder / name)])
