@@ -22,7 +22,7 @@ from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
 from vsr_adapter.report.table import Mean, bootstrap, piped
 
-COLUMNS = ("PSNR", "LPIPS[alex]")
+COLUMNS = ("PSNR", "LPIPS-alex")
 CONTROLS = ("null", "shuffled", "constant")
 SHAPE = {"frames": 8, "tokens": 196, "in_dim": 192, "text_dim": 128}
 ADAPTERS = {"adapter": "LinearLinear", "constant": "ConstantTokens"}

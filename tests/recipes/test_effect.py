@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from recipes.mini.effect import CONTROLS, Job, Settings, difference, run, table
+from recipes.mini import effect
+from recipes.mini.effect import COLUMNS, CONTROLS, Job, Settings, difference, run, table
 from tests.clips import real_clips
 
 
@@ -12,7 +13,7 @@ def scores(folder, psnr, lpips):
     """A results folder with three clips, and another method's rows, which must not be taken for ours."""
     folder.mkdir(parents=True)
     rows = [
-        {"clip": str(number), "method": method, "values": {"PSNR": psnr[number] - less, "LPIPS[alex]": lpips + less}}
+        {"clip": str(number), "method": method, "values": {"PSNR": psnr[number] - less, "LPIPS-alex": lpips + less}}
         for number in range(3)
         for method, less in [("bicubic", 1), ("ours", 0)]
     ]
@@ -45,6 +46,8 @@ def test_a_job_fits_on_the_shipped_stack_and_tests_what_it_fitted(tmp_path, toke
     job, settings = Job(tmp_path / "job", tokens, 150, 0), Settings(tmp_path / "videos", steps=1, size=32, clips=1)
     run(job, settings)
     assert {path.parent.name for path in job.folder.glob("*/scores.json")} == results
+    for name in results:
+        assert set(effect.scores(job.folder / name)) == set(COLUMNS)
     before = {path: path.stat().st_mtime_ns for path in job.folder.rglob("*")}
     run(job, settings)
     assert {path: path.stat().st_mtime_ns for path in job.folder.rglob("*")} == before
