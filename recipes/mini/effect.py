@@ -66,7 +66,7 @@ class Settings(NamedTuple):
     clips: int
 
 
-def link(state: Path) -> Path:
+def unpack(state: Path) -> Path:
     """Folder with the training and validation videos as files, ``train`` and ``val``."""
     packages = fetch(state / "packages")
     for role, clips in [("train", TRAINING_CLIPS), ("val", VALIDATION_CLIPS)]:
@@ -77,11 +77,13 @@ def link(state: Path) -> Path:
             target = folder / source.name.removesuffix(".gz")
             if target.exists():
                 continue
+            part = target.with_name(f"{target.name}.part")  # so that a file of that name is always whole
             with (
                 gzip.open(source) if source.suffix == ".gz" else source.open("rb") as packed,
-                target.open("wb") as file,
+                part.open("wb") as file,
             ):
                 shutil.copyfileobj(packed, file)
+            part.replace(target)
     return state / "videos"
 
 
@@ -133,7 +135,8 @@ def effect(
     """Fits adapters and constant tokens on the shipped stack, tests them on bikes.mp4, and prints the table.
 
     Args:
-        state: folder that `media.prepare` filled; results go to ``effect/`` in it, and what is there is not done again.
+        state: folder that `media.prepare` filled; results go to ``effect/`` in it, in a folder by steps,
+            size and clips; what is there is not done again, so remove it when the shipped weights have changed.
         levels: of the noise in the low-resolution clip; one fit each.
         seeds: of the fits.
         steps: of a fit.
@@ -141,9 +144,10 @@ def effect(
         clips: how many of them.
         processes: that work at once, one thread each.
     """
-    settings = Settings(link(state).resolve(), steps, size, clips)
+    settings = Settings(unpack(state).resolve(), steps, size, clips)
+    folder = (state / "effect" / f"{steps}-{size}-{clips}").resolve()
     jobs = [
-        Job((state / "effect" / f"{level}-{tokens}-{seed}").resolve(), tokens, level, seed)
+        Job(folder / f"{level}-{tokens}-{seed}", tokens, level, seed)
         for level in levels
         for tokens in ("null", *ADAPTERS)
         for seed in (seeds if tokens in ADAPTERS else seeds[:1])
@@ -151,7 +155,7 @@ def effect(
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         list(pool.map(run, jobs, [settings] * len(jobs)))
-    print("\n".join(piped([["noise level", "tokens", *COLUMNS], *table(state / "effect", levels, seeds)])))
+    print("\n".join(piped([["noise level", "tokens", *COLUMNS], *table(folder, levels, seeds)])))
 
 
 def table(folder: Path, levels: tuple[int, ...], seeds: tuple[int, ...]) -> Iterator[list[str]]:

@@ -10,8 +10,8 @@ EDGES = ("conv_in", "conv_out", "patch_embed.proj", "head")  # first and last la
 class Matrices(torch.optim.Muon):
     """Muon (Jordan et al. 2024), for the weights of convolutions too: torch's takes matrices alone.
 
-    Each weight (out, in, ...) is seen as a matrix of ``out`` rows that shares its memory. Its updates are as large as
-    AdamW's.
+    Each weight (out, in, ...) is seen as a matrix of ``out`` rows that shares its memory. At equal rates its
+    updates are as large as AdamW's.
 
     Args:
         weights: what it updates.
@@ -30,7 +30,7 @@ class Matrices(torch.optim.Muon):
         groups = [{"params": views, "share": MATRIX_SHARE}]
         super().__init__(groups, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
 
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no closure: gradients are there already
         """Takes the gradients of the weights; those without one stay."""
         for weight, view in zip(self.weights, self.param_groups[0]["params"], strict=True):
             view.grad = None if weight.grad is None else rows(weight.grad)

@@ -65,8 +65,8 @@ class Plan:
         clip: largest norm of the gradient.
         save_every: seconds between two saves.
         measure_every: steps between two measurements.
-        bf16: whether the loss is computed under bfloat16 autocast: about twice as fast on CPUs with AVX-512 and its
-            bfloat16 instructions, hundreds of times slower on those without.
+        bf16: whether the loss is computed under bfloat16 autocast: .65 to .8 of the time on CPUs with
+            AVX-512 and its bfloat16 instructions, hundreds of times slower on those without.
     """
 
     steps: int
