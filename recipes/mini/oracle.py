@@ -1,0 +1,85 @@
+"""What the captions of the truth are worth to the denoiser, on the media it trained on and on bikes.mp4.
+
+They are the words that it was taught, said of the very clip, by one who has seen the truth. Where even they do not
+help, it is no fault of an adapter's that its tokens do not.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from recipes.mini.captions import Caption, describe
+from recipes.mini.effect import difference
+from recipes.mini.footage import Footage, Shape, validation
+from recipes.mini.layout import features
+from recipes.mini.perceptual import distance, perceptual
+from recipes.mini.training import mean, read
+from recipes.mini.unet import UNetStage
+from vsr_adapter.metrics import PSNR
+from vsr_adapter.report.table import piped
+from vsr_adapter.types import Clip
+from vsr_adapter.video.resize import bicubic_downscale
+
+FRAMES = 4
+FRESH = 1_000_003  # a seed that no stage draws from: the same media, other crops and cameras
+STARTS = tuple(range(2, 246, 20))  # in bikes.mp4; no clip of FRAMES crosses a cut
+TOKENS = ("null", "truth", "another's")
+
+
+def oracle(
+    state: Path = Path("build/mini"),
+    weights: Path = Path("vsr_adapter/assets/mini"),
+    levels: tuple[int, ...] = (0, 150, 300),
+    size: int = 160,
+    threads: int = 1,
+) -> None:
+    """Prints PSNR and LPIPS of one step with null tokens, the caption of the truth, and that of another clip.
+
+    Args:
+        state: folder that `media.prepare` filled.
+        weights: folder of exported weights.
+        levels: of the noise in the low-resolution clip.
+        size: side of the clips in pixels.
+        threads: of the CPU.
+    """
+    torch.set_num_threads(threads)
+    stage = UNetStage(state, weights, decoder=True)
+    read(stage, weights)
+    clips = {"trained on": fresh(state, size, len(STARTS)), "bikes": validation(state, FRAMES, size, STARTS)}
+    rows = [row for level in levels for name, media in clips.items() for row in compared(stage, level, name, media)]
+    print("\n".join(piped([["noise level", "media", "caption", "PSNR", "LPIPS-alex"], *rows])))
+
+
+def fresh(state: Path, size: int, count: int) -> list[Clip]:
+    """New draws of the training media, one clip a batch; clean BIx4."""
+    footage = Footage(state, [Shape(1, FRAMES, size, 1)], FRESH)
+    drawn = [footage.batch(number) for number in range(count)]
+    return [clip._replace(lr=bicubic_downscale(clip.hr)) for clip in drawn]
+
+
+def compared(stage: UNetStage, level: int, name: str, clips: list[Clip]) -> Iterator[list[str]]:
+    """Rows of one level and medium: means over clips, then differences to null tokens with paired intervals."""
+    captions = [describe(clip) for clip in clips]
+    others = [*captions[1:], *captions[:1]]
+    said = {"null": [None] * len(clips), "truth": captions, "another's": others}
+    found = {tokens: figures(stage, level, clips, said[tokens]) for tokens in TOKENS}
+    for tokens in TOKENS:
+        yield [str(level), name, tokens, *(f"{mean(values):.4f}" for values in found[tokens])]
+    for tokens in TOKENS[1:]:
+        pairs = zip(found[tokens], found["null"], strict=True)
+        yield [str(level), name, f"{tokens} - null", *(difference(ours, theirs) for ours, theirs in pairs)]
+
+
+@torch.no_grad()
+def figures(
+    stage: UNetStage, level: int, clips: list[Clip], captions: list[Caption | None]
+) -> tuple[list[float], list[float]]:
+    """PSNR in dB and LPIPS of each clip, one step."""
+    psnr, lpips = [], []
+    for clip, caption in zip(clips, captions, strict=True):
+        tokens = stage.network["null"].null_tokens if caption is None else stage.network["captions"](caption)
+        ours = stage.sample(stage.network, clip.lr, tokens, 1, level)
+        psnr.append(PSNR().per_clip(ours, clip.hr).mean().item())
+        lpips.append(distance(perceptual(stage.state, "alex"), features(ours), features(clip.hr)).item())
+    return psnr, lpips
