@@ -4,7 +4,7 @@ They are the words that it was taught, said of the very clip, by one who has see
 help, it is no fault of an adapter's that its tokens do not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -62,7 +62,7 @@ def compared(stage: UNetStage, level: int, name: str, clips: list[Clip]) -> Iter
     """Rows of one level and medium: means over clips, then differences to null tokens with paired intervals."""
     captions = [describe(clip) for clip in clips]
     others = [*captions[1:], *captions[:1]]
-    said = {"null": [None] * len(clips), "truth": captions, "another's": others}
+    said: dict[str, Sequence[Caption | None]] = {"null": [None] * len(clips), "truth": captions, "another's": others}
     found = {tokens: figures(stage, level, clips, said[tokens]) for tokens in TOKENS}
     for tokens in TOKENS:
         yield [str(level), name, tokens, *(f"{mean(values):.4f}" for values in found[tokens])]
@@ -73,12 +73,13 @@ def compared(stage: UNetStage, level: int, name: str, clips: list[Clip]) -> Iter
 
 @torch.no_grad()
 def figures(
-    stage: UNetStage, level: int, clips: list[Clip], captions: list[Caption | None]
+    stage: UNetStage, level: int, clips: list[Clip], captions: Sequence[Caption | None]
 ) -> tuple[list[float], list[float]]:
     """PSNR in dB and LPIPS of each clip, one step."""
     psnr, lpips = [], []
+    null = stage.network.get_buffer("null.null_tokens")
     for clip, caption in zip(clips, captions, strict=True):
-        tokens = stage.network["null"].null_tokens if caption is None else stage.network["captions"](caption)
+        tokens = null if caption is None else stage.network["captions"](caption)
         ours = stage.sample(stage.network, clip.lr, tokens, 1, level)
         psnr.append(PSNR().per_clip(ours, clip.hr).mean().item())
         lpips.append(distance(perceptual(stage.state, "alex"), features(ours), features(clip.hr)).item())
