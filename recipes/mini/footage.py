@@ -1,9 +1,9 @@
 """Training batches: a function of (seed, step), from photographs under a moving camera and from real clips."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +20,8 @@ LIVELY = 0.5  # share of clips that are the livelier of two; of smooth ones ther
 VALIDATION_STARTS = (8, 50, 100, 160, 205)  # between the cuts of bikes.mp4
 
 
-class Shape(NamedTuple):
+@dataclass(frozen=True)
+class Shape:
     """Of a batch.
 
     Attributes:

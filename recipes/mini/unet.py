@@ -46,7 +46,7 @@ CONFIG: dict[str, Any] = {
     "norm_num_groups": 16,
 }
 # of about 100,000 pixels each: small batches leave the processor idle. Half of them are in motion, most of several
-# scenes; 320 pixels are the 80x80 latents of a window, whose statistics small crops do not have
+# scenes; 320 pixels are the 80x80 latents of a window, whose statistics small crops do not have (see large.yaml)
 SHAPES = [
     Shape(16, 1, 80, 0.3),
     Shape(8, 1, 112, 0.2),
@@ -115,6 +115,7 @@ class UNetStage(Stage):
         patch: side of the part of a frame that LPIPS sees, in pixels.
         judged: pixels of a batch that LPIPS sees, about: VGG16 on all of them would be half of a step.
         decoder: whether the autoencoder's decoder trains too.
+        shapes: of the batches; None for `SHAPES`.
     """
 
     name = "unet"
@@ -132,6 +133,7 @@ class UNetStage(Stage):
         patch: int = 64,
         judged: int = 16_000,
         decoder: bool = False,
+        shapes: list[Shape] | None = None,
     ):
         self.state, self.seed, self.rates = state, seed, rates or Rates()
         self.v_weight, self.l1_weight, self.lpips_weight = v_weight, l1_weight, lpips_weight
@@ -148,7 +150,7 @@ class UNetStage(Stage):
                 self.vae.network.get_submodule(part).requires_grad_(True)
         self.process = ForwardProcess(NoisedLowResUNet.own_schedule, "v_prediction")
         self.low_res_process = DDPMScheduler.from_config(OWN_LOW_RES_SCHEDULE)
-        self.footage = Footage(state, SHAPES, seed)
+        self.footage = Footage(state, shapes or SHAPES, seed)
 
     def files(self, network: nn.Module) -> dict[str, nn.Module]:
         """As Upscale-A-Video publishes its own; the captions' embedding is kept for going on with training."""

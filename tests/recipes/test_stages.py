@@ -1,12 +1,16 @@
 """The recipe's stages in small: their losses teach, and what they export is a checkpoint that the package reads."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 
+from recipes import mini
 from recipes.mini import encoder, unet, vae
 from recipes.mini.footage import Shape
-from recipes.mini.training import Plan, Run
+from recipes.mini.training import Plan, Run, Stage
 from vsr_adapter.backbones import Backbone, UpscaleUNetPart, VideoVAEPart
 from vsr_adapter.conditioning import FrozenViT
 
@@ -113,3 +117,15 @@ def test_patches_are_those_of_the_transformer(state):
     inside = frames[0, :, 32:48, 16:32].flatten()  # row 2, column 1
     expected = (inside - inside.mean()) / (inside.var(correction=0) + 1e-4).sqrt()
     torch.testing.assert_close(patches[0, 21].sort().values, expected.sort().values, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("file", sorted(Path(mini.__file__).parent.glob("*.yaml")), ids=lambda file: file.name)
+def test_the_configs_are_settings_of_their_stages(file):
+    parser = ArgumentParser()
+    parser.add_argument("--stage", type=Stage)
+    parser.add_argument("--plan", type=Plan)
+    config = parser.parse_path(file)
+    assert Plan(**config.plan.as_dict()).steps > 0
+    shapes = config.stage.init_args.get("shapes") or unet.SHAPES
+    assert sum(shape.share for shape in shapes) == pytest.approx(1)
+    assert all(shape.size % 8 == 0 for shape in shapes)
