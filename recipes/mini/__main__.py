@@ -7,6 +7,7 @@ import torch
 from jsonargparse import auto_cli
 
 from recipes.mini import media
+from recipes.mini.blend import blend
 from recipes.mini.effect import effect
 from recipes.mini.oracle import oracle
 from recipes.mini.training import Plan, Run, Stage, read
@@ -51,4 +52,4 @@ def measure(stage: Stage, weights: Path, plan: Plan | None = None, threads: int 
 
 
 if __name__ == "__main__":
-    auto_cli([prepare, train, measure, effect, oracle], as_positional=False)
+    auto_cli([prepare, train, measure, blend, effect, oracle], as_positional=False)
