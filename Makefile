@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DONE := $(VENV)/.installed
 
-.PHONY: help install demo test check bench clean
+.PHONY: help install demo test check bench mini clean
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -31,6 +31,16 @@ check: install ## lint, format, types, import direction, file length, CI workflo
 
 bench: install ## slow checks and measurements
 	$(BIN)/python -m pytest -m bench -s
+
+# one line a stage, so that Ctrl-C ends make, and not just the stage
+MINI := $(BIN)/python -m recipes.mini
+mini: install ## train the shipped stack anew in build/mini (a day on two cores; goes on where it was stopped; ARGS="--threads 2")
+	$(MINI) prepare
+	$(MINI) train --config recipes/mini/vae.yaml $(ARGS)
+	$(MINI) train --config recipes/mini/encoder.yaml $(ARGS)
+	$(MINI) train --config recipes/mini/unet.yaml $(ARGS)
+	$(MINI) train --config recipes/mini/perceptual.yaml $(ARGS)
+	$(MINI) train --config recipes/mini/large.yaml $(ARGS)
 
 clean: ## remove what was made here, but for results
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -46,7 +46,7 @@ def test_the_table_averages_seeds_and_holds_the_adapter_against_every_control(tm
 @pytest.mark.parametrize(("tokens", "results"), [("constant", {"constant"}), ("adapter", {"adapter", "shuffled"})])
 def test_a_job_fits_on_the_shipped_stack_and_tests_what_it_fitted(tmp_path, tokens, results):
     for role in ("train", "val"):
-        real_clips(tmp_path / "videos" / role, 2, size=96)
+        real_clips(tmp_path / "videos" / role, 1, size=96)
     job, settings = Job(tmp_path / "job", tokens, 150, 0), Settings(tmp_path / "videos", steps=1, size=32, clips=1)
     run(job, settings)
     assert {path.parent.name for path in job.folder.glob("val/*/scores.json")} == results
