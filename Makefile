@@ -34,7 +34,7 @@ bench: install ## slow checks and measurements
 
 # one line a stage, so that Ctrl-C ends make, and not just the stage
 MINI := $(BIN)/python -m recipes.mini
-mini: install ## train the shipped stack anew in build/mini (a day on two cores; goes on where it was stopped; ARGS="--threads 2")
+mini: install ## train the shipped stack anew in build/mini (about a day on two cores; goes on where it was stopped; ARGS="--threads 2")
 	$(MINI) prepare
 	$(MINI) train --config recipes/mini/vae.yaml $(ARGS)
 	$(MINI) train --config recipes/mini/encoder.yaml $(ARGS)

@@ -4,7 +4,6 @@ from pathlib import Path
 from shutil import copytree
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from vsr_adapter.errors import UserError
@@ -39,5 +38,4 @@ def blend(first: Path, second: Path, share: float, output: Path) -> None:
         }
     copytree(first, output)
     for name, tensors in blended.items():
-        with safe_open(first / name, "pt") as file:
-            save_file(tensors, output / name, metadata=file.metadata())
+        save_file(tensors, output / name)
