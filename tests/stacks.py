@@ -5,14 +5,19 @@ from pathlib import Path
 import torch
 from jsonargparse import ArgumentParser
 
+from vsr_adapter.adapters import Adapter
+from vsr_adapter.assets import find_config
 from vsr_adapter.backbones import Backbone
 from vsr_adapter.conditioning import FrozenViT
-from vsr_adapter.front import find_config
+from vsr_adapter.diffusion import UniformTimeSteps
 from vsr_adapter.model import VSRModel
-from vsr_adapter.tiles import Tiling
+from vsr_adapter.sampling import Sampling, Tiling
+from vsr_adapter.training.loss import Loss
 
 CONFIGS = find_config("tiny.yaml").parent
 TINY_BACKBONES = sorted(path.stem for path in (CONFIGS / "backbone").glob("tiny_*.yaml"))
+
+loss = Loss("epsilon", UniformTimeSteps())
 
 
 def backbone(name: str = "tiny_ali_kl", path: Path | None = None) -> Backbone:
@@ -24,7 +29,8 @@ def backbone(name: str = "tiny_ali_kl", path: Path | None = None) -> Backbone:
     ).backbone
 
 
-def model(name: str = "tiny_ali_kl", **settings) -> VSRModel:
+def model(name: str = "tiny_ali_kl", adapter: Adapter | None = None, **sampling) -> VSRModel:
     """A whole tiny stack, loaded; the adapter is random by seed 0."""
     torch.manual_seed(0)
-    return VSRModel(backbone(name), FrozenViT("test_vit"), **{"tiles": Tiling(16, 4), **settings}).load()
+    how = Sampling(**{"tiles": Tiling(16, 4), **sampling})
+    return VSRModel(backbone(name), FrozenViT("test_vit"), adapter, sampling=how).load()

@@ -14,9 +14,10 @@ from tests.clips import SAMPLE, cut, write_video
 from tests.stacks import backbone
 from vsr_adapter import Restorer
 from vsr_adapter.frozen import kernels
-from vsr_adapter.tiles import plan_tiles
+from vsr_adapter.inference.tiles import plan_tiles
+from vsr_adapter.resize import bicubic_downscale
+from vsr_adapter.types import Condition
 from vsr_adapter.video.read import read_frames
-from vsr_adapter.video.resize import bicubic_downscale
 
 
 @pytest.mark.bench
@@ -30,7 +31,7 @@ def test_one_full_width_denoising_step_fits_24_gb(name, size):
     z, tokens, clip = torch.randn(1, 4, 8, size, size), torch.randn(1, 196, 1024), torch.randn(1, 8, 3, size, size)
     begin = time.perf_counter()
     with kernels(unet):
-        prediction = unet.denoise(z, torch.tensor([500]), tokens, clip, torch.tensor([120]))
+        prediction = unet.denoise(z, torch.tensor([500]), Condition(tokens, clip, torch.tensor([120])))
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"\n{name} {size}x{size}x8: {seconds:.0f} s, peak of the process {peak:.1f} GB")
@@ -41,6 +42,7 @@ def test_one_full_width_denoising_step_fits_24_gb(name, size):
 
 PREDICT = """
 import resource, sys
+from vsr_adapter.types import Condition
 from vsr_adapter.cli import main
 where = ["--input", sys.argv[1], "--output", sys.argv[2]]
 code = main(["predict", "--config", "tiny.yaml", "--steps", "1", "--quiet", *where])
@@ -81,10 +83,11 @@ def seam_ratio(frames, plan, scale):
 @pytest.mark.parametrize(("mode", "most"), [("joint", 1.05), ("blend", 1.10)])
 def test_tiles_leave_no_seams_on_real_footage(mode, most):
     """The stack of `vsr predict` without a config, on the sample made small."""
-    restorer = Restorer.from_config("default.yaml", tiles__mode=mode, tiles__size=32, tiles__overlap=8)
+    tiles = {f"sampling__tiles__{name}": value for name, value in [("mode", mode), ("size", 32), ("overlap", 8)]}
+    restorer = Restorer.from_config("default.yaml", **tiles)
     lr = bicubic_downscale(torch.from_numpy(np.stack(list(islice(read_frames(SAMPLE), 8)))).permute(0, 3, 1, 2) / 255)
     frames = list(restorer.restore(lr.permute(0, 2, 3, 1).numpy()))
-    plan = plan_tiles(lr.shape[2], lr.shape[3], restorer.model.tiles, restorer.model.lr_multiple)
+    plan = plan_tiles(lr.shape[2], lr.shape[3], restorer.model.sampling.tiles, restorer.model.lr_multiple)
     ratio = seam_ratio(frames, plan, restorer.model.scale)
     print(f"\nseam ratio, {mode}: {ratio:.3f} over {len(plan.places)} tiles")
     assert ratio <= most

@@ -59,7 +59,7 @@ def test_configs_are_printed_without_weights_or_data(config, capsys, monkeypatch
     assert main(["fit", "--config", config, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["model"]["backbone"]["class_path"].endswith("Backbone")
-    assert printed["model"]["sampler"]["init_args"]["scheduler"].endswith("DDIMScheduler")
+    assert printed["model"]["sampling"]["sampler"]["init_args"]["scheduler"].endswith("DDIMScheduler")
 
 
 def test_the_paper_preset_is_the_thesis_recipe(capsys):
@@ -75,7 +75,7 @@ def test_an_option_overrides_the_config_inside_an_included_piece(capsys):
     assert main(["fit", "--config", "reds.yaml", "--model.adapter.frames", "5", "--seed", "7", "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     assert printed["model"]["adapter"]["init_args"]["frames"] == 5
-    assert printed["seed_everything"] == printed["model"]["seed"] == printed["data"]["seed"] == 7
+    assert printed["seed_everything"] == printed["model"]["sampling"]["seed"] == printed["data"]["seed"] == 7
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_parts_are_chosen_by_class_path(adapter, scheduler, capsys):
     more = [
         "--model.adapter",
         str(CONFIGS / "adapter" / f"{adapter}.yaml"),
-        f"--model.sampler.scheduler=diffusers.{scheduler}",
+        f"--model.sampling.sampler.scheduler=diffusers.{scheduler}",
     ]
     assert main(["fit", "--config", "reds.yaml", *more, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)["model"]
@@ -98,7 +98,7 @@ def test_parts_are_chosen_by_class_path(adapter, scheduler, capsys):
             "CrossAttentionLinearLinear": "crossattention_linear_linear",
         }[printed["adapter"]["class_path"].split(".")[-1]]
     )
-    assert printed["sampler"]["init_args"]["scheduler"].endswith(scheduler)
+    assert printed["sampling"]["sampler"]["init_args"]["scheduler"].endswith(scheduler)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_two_processes_share_one_long_video_and_report_every_failure(tmp_path):
 DYING = """
 import os, signal, sys
 from vsr_adapter.cli import main
-from vsr_adapter.predict import run
+from vsr_adapter.jobs import run
 
 whole = run.complete
 

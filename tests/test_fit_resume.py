@@ -6,7 +6,7 @@ import torch
 from tests.fitting import checkpoint, fit, scalars
 from tests.stacks import backbone
 from vsr_adapter.conditioning import FrozenViT
-from vsr_adapter.module import AdapterModule
+from vsr_adapter.training.module import AdapterModule
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tests.stacks import CONFIGS, backbone, model
 from vsr_adapter.adapters import LinearLinear
 from vsr_adapter.cli import main
 from vsr_adapter.conditioning import FrozenViT
-from vsr_adapter.info import cost, info
+from vsr_adapter.inference.info import cost, info
 from vsr_adapter.seeds import NoiseField
 
 

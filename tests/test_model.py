@@ -1,14 +1,16 @@
 import pytest
 import torch
 
-from tests.stacks import model
+from tests.stacks import loss, model
 from vsr_adapter.adapters import LinearLinear
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.diffusion import ConditionedDenoiser, Sampler, WholeGridTimeSteps, epsilon_loss
 from vsr_adapter.errors import UserError
+from vsr_adapter.inference.sample import sample
+from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.seeds import NoiseField, generator
-from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_downscale
+from vsr_adapter.training.loss import Loss
+from vsr_adapter.types import Clip, Condition
 
 
 @pytest.fixture(scope="module")
@@ -23,27 +25,27 @@ def clip(*names: str) -> Clip:
 
 def test_the_loss_of_a_clip_depends_on_its_name_and_the_key_alone(stack):
     both = clip("a", "b")
-    losses = stack.loss(both, ("val",))
+    losses = loss(stack, both, ("val",))
     assert losses.shape == (2,)
     swapped = Clip(both.lr.flip(0), both.hr.flip(0), ["b", "a"])
-    torch.testing.assert_close(stack.loss(swapped, ("val",)).flip(0), losses, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(loss(stack, swapped, ("val",)).flip(0), losses, atol=1e-5, rtol=1e-4)
     torch.manual_seed(77)
-    assert torch.equal(stack.loss(both, ("val",)), losses)
-    assert not torch.allclose(stack.loss(both, ("fit", 0)), stack.loss(both, ("fit", 1)))
+    assert torch.equal(loss(stack, both, ("val",)), losses)
+    assert not torch.allclose(loss(stack, both, ("fit", 0)), loss(stack, both, ("fit", 1)))
 
 
 def test_only_the_adapter_gets_a_gradient(stack):
-    stack.loss(clip("a"), ("val",)).sum().backward()
+    loss(stack, clip("a"), ("val",)).sum().backward()
     with_gradient = {name for name, p in stack.named_parameters() if p.grad is not None}
     assert with_gradient == {name for name, _ in stack.named_parameters() if name.startswith("adapter.")}
     assert all(p.grad.abs().sum() > 0 for p in stack.adapter.parameters())
 
 
 def test_the_whole_grid_is_the_mean_over_the_samplers_times():
-    stack = model(time_steps=WholeGridTimeSteps(), sampler=Sampler(steps=2))
+    stack = model(sampler=Sampler(steps=2))
     assert len(stack.grid) == 2
     one = clip("a")
-    denoise = ConditionedDenoiser(stack.backbone, stack.condition(one.lr).tokens)
+    denoise = ConditionedDenoiser(stack.backbone, Condition(stack.tokens(one.lr)))
     z_0 = stack.backbone.encode(one.hr)
     numbers = generator(0, "val", "a")
     torch.randn(one.lr.shape[1:], generator=numbers)  # the noise of the low-resolution clip comes first
@@ -51,30 +53,30 @@ def test_the_whole_grid_is_the_mean_over_the_samplers_times():
         epsilon_loss(denoise, stack.process, z_0, torch.randn(z_0.shape[1:], generator=numbers)[None], index[None])
         for index in stack.grid
     ]
-    torch.testing.assert_close(stack.loss(one, ("val",)), torch.stack(losses).mean(0))
+    whole = Loss("epsilon", WholeGridTimeSteps())
+    torch.testing.assert_close(whole(stack, one, ("val",)), torch.stack(losses).mean(0))
 
 
 def test_condition_off_is_the_null_tokens(stack):
     off = model(condition="off")
-    tokens = off.condition(clip("a", "b").lr).tokens
+    tokens = off.tokens(clip("a", "b").lr)
     assert torch.equal(tokens, off.backbone.null_tokens.expand(2, -1, -1))
-    assert not torch.equal(tokens[:1, :1], stack.condition(clip("a").lr).tokens[:, :1])
+    assert not torch.equal(tokens[:1, :1], stack.tokens(clip("a").lr)[:, :1])
 
 
 def test_samples_depend_on_seed_clip_and_condition(stack):
     lr = clip("a").lr
 
     def sampled(stack, seed):
-        return stack.sample(lr, [NoiseField((seed, "x"), range(8))])
+        return sample(stack, lr, [NoiseField((seed, "x"), range(8))])
 
     stack.sampler.steps = 2
     first = sampled(stack, 0)
     assert first.shape == (1, 8, 3, 64, 64)
     assert torch.equal(first, sampled(stack, 0))
     assert not torch.allclose(first, sampled(stack, 1))
-    stack.condition_mode = "off"
-    assert not torch.allclose(first, sampled(stack, 0))
-    stack.condition_mode = "on"
+    off = model(condition="off", sampler=stack.sampler)
+    assert not torch.allclose(first, sampled(off, 0))
 
 
 def test_guidance_changes_samples_and_one_is_none():
@@ -83,7 +85,7 @@ def test_guidance_changes_samples_and_one_is_none():
     for scale in (1.0, 3.0):
         stack = model(guidance_scale=scale)
         stack.sampler.steps = 2
-        outputs[scale] = stack.sample(lr, field)
+        outputs[scale] = sample(stack, lr, field)
     assert not torch.allclose(outputs[1.0], outputs[3.0])
 
 

@@ -1,16 +1,21 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from tests.clips import cut
-from tests.stacks import CONFIGS, TINY_BACKBONES, model
+from tests.stacks import CONFIGS, TINY_BACKBONES, loss, model
 from vsr_adapter import Restorer
 from vsr_adapter.errors import UserError
+from vsr_adapter.inference import streaming
+from vsr_adapter.inference.streaming import upscale_stream
 from vsr_adapter.postprocess import WaveletColour
-from vsr_adapter.restore import restore
-from vsr_adapter.tiles import Tiling
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+
+ONE_STEP = {"sampling__sampler__steps": 1}
 
 
 @pytest.fixture(scope="module")
@@ -21,28 +26,25 @@ def stack():
     return stack
 
 
-class Nearest(torch.nn.Module):
+@pytest.fixture
+def nearest(stack, monkeypatch):
     """Makes the sampler transparent: what is left is reading, padding, windows, blending and cropping."""
 
-    def __init__(self, stack):
-        super().__init__()
-        self.window, self.overlap, self.scale, self.seed = stack.window, stack.overlap, stack.scale, 0
-        self.lr_multiple, self.backbone, self.tiles = stack.lr_multiple, stack.backbone, Tiling(8, 4)
-
-    def finished(self, video, lr):
-        return video
-
-    def sample(self, lr, fields):
-        assert lr.shape[1] == self.window == len(fields[0].frames)
-        assert lr.shape[-1] % self.lr_multiple == lr.shape[-2] % self.lr_multiple == 0
+    def sample(model, lr, fields):
+        assert lr.shape[1] == model.window == len(fields[0].frames)
+        assert lr.shape[-1] % model.lr_multiple == lr.shape[-2] % model.lr_multiple == 0
         return lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
+
+    monkeypatch.setattr(streaming, "sample", sample)
+    monkeypatch.setattr(stack, "sampling", replace(stack.sampling, tiles=Tiling(8, 4)))
+    return stack
 
 
 @pytest.mark.parametrize("frames", [1, 2, 8, 9, 15, 21])
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 13), (16, 16)])
-def test_every_frame_comes_back_once_in_place_and_exactly(stack, frames, height, width):
+def test_every_frame_comes_back_once_in_place_and_exactly(nearest, frames, height, width):
     video = cut(0, frames, height=height, width=width)
-    restored = list(restore(Nearest(stack), iter(video)))
+    restored = list(upscale_stream(nearest, iter(video)))
     assert len(restored) == frames
     for ours, frame in zip(restored, video, strict=True):
         assert np.array_equal(ours, frame.repeat(4, 0).repeat(4, 1))
@@ -50,9 +52,9 @@ def test_every_frame_comes_back_once_in_place_and_exactly(stack, frames, height,
 
 def test_frames_keep_their_dtype(stack):
     video = cut(0, 2, height=8, width=8)
-    assert next(restore(stack, video)).dtype == np.uint8
+    assert next(upscale_stream(stack, video)).dtype == np.uint8
     for dtype in (np.float32, np.float64, np.float16):
-        frames = list(restore(stack, [(frame / 255).astype(dtype) for frame in video]))
+        frames = list(upscale_stream(stack, [(frame / 255).astype(dtype) for frame in video]))
         assert frames[0].dtype == dtype
         assert frames[0].shape == (32, 32, 3)
         assert 0 <= frames[0].min() <= frames[0].max() <= 1
@@ -60,12 +62,12 @@ def test_frames_keep_their_dtype(stack):
 
 def test_float_and_8_bit_input_give_the_same_picture(stack):
     video = cut(0, 3, height=8, width=8)
-    eight = np.stack(list(restore(stack, video)))
-    floating = np.stack(list(restore(stack, [(frame / 255).astype(np.float32) for frame in video])))
+    eight = np.stack(list(upscale_stream(stack, video)))
+    floating = np.stack(list(upscale_stream(stack, [(frame / 255).astype(np.float32) for frame in video])))
     assert np.abs(eight / 255 - floating).max() <= 0.5 / 255 + 1e-3
 
 
-def test_it_streams(stack):
+def test_it_streams(nearest):
     taken = 0
 
     def camera():
@@ -74,7 +76,7 @@ def test_it_streams(stack):
             taken += 1
             yield cut(taken % 30, 1, height=8, width=8)[0]
 
-    frames = restore(Nearest(stack), camera())
+    frames = upscale_stream(nearest, camera())
     for _ in range(50):
         next(frames)
     assert taken <= 50 + 8 + 6
@@ -89,24 +91,24 @@ def test_frames_that_are_none_or_change_are_refused(stack):
         (frame.astype(np.float32), r"frame 1 is 8x8 float32"),
     ]:
         with pytest.raises(UserError, match=message):
-            list(restore(stack, [frame, bad]))
+            list(upscale_stream(stack, [frame, bad]))
 
 
 def test_the_restorer_of_a_config_upscales(tmp_path):
-    restorer = Restorer.from_config(CONFIGS / "tiny.yaml", sampler__steps=1, condition="off")
+    restorer = Restorer.from_config(CONFIGS / "tiny.yaml", **ONE_STEP, sampling__condition="off")
     assert restorer.model.sampler.steps == 1
-    assert restorer.model.condition_mode == "off"
+    assert restorer.model.sampling.condition == "off"
     frames = cut(0, 2, height=8, width=12)
     restored = list(restorer.restore(iter(frames)))
     assert [frame.shape for frame in restored] == [(32, 48, 3)] * 2
-    again = list(Restorer.from_config("tiny.yaml", sampler__steps=1, condition="off").restore(frames))
+    again = list(Restorer.from_config("tiny.yaml", **ONE_STEP, sampling__condition="off").restore(frames))
     assert all(np.array_equal(a, b) for a, b in zip(restored, again, strict=True))
 
 
 def test_bf16_is_near_fp32_and_does_not_leak():
     frames = cut(0, 1, height=8, width=8)
     full, half = (
-        np.stack(list(Restorer.from_config("tiny.yaml", precision=p, sampler__steps=1).restore(frames)))
+        np.stack(list(Restorer.from_config("tiny.yaml", precision=p, **ONE_STEP).restore(frames)))
         for p in ("32-true", "bf16-mixed")
     )
     difference = np.abs(full.astype(int) - half).mean()
@@ -118,12 +120,12 @@ def test_bf16_is_near_fp32_and_does_not_leak():
 def test_every_backbone_restores_and_trains(name):
     stack = model(name)
     stack.sampler.steps = 1
-    frames = list(restore(stack, cut(0, 3, height=9, width=10)))
+    frames = list(upscale_stream(stack, cut(0, 3, height=9, width=10)))
     assert [frame.shape for frame in frames] == [(36, 40, 3)] * 3
     size = max(stack.backbone.capabilities.size_multiple, 32)
     hr = torch.rand(1, 4, 3, size, size)
-    loss = stack.loss(Clip(bicubic_downscale(hr), hr, ["a"]), ("val",))
-    loss.sum().backward()
+    losses = loss(stack, Clip(bicubic_downscale(hr), hr, ["a"]), ("val",))
+    losses.sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in stack.adapter.parameters())
 
 
@@ -133,8 +135,8 @@ def test_post_processing_sees_whole_frames_and_the_low_resolution_clip():
     for stack in (plain, fixed):
         stack.sampler.steps = 1
     lr = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None] / 255
-    before = np.stack(list(restore(plain, [frame.astype(np.float32) / 255 for frame in frames])))
-    after = np.stack(list(restore(fixed, [frame.astype(np.float32) / 255 for frame in frames])))
+    before = np.stack(list(upscale_stream(plain, [frame.astype(np.float32) / 255 for frame in frames])))
+    after = np.stack(list(upscale_stream(fixed, [frame.astype(np.float32) / 255 for frame in frames])))
     video = torch.from_numpy(before).permute(0, 3, 1, 2)[None]
     expected = WaveletColour()(video, bicubic_upscale(lr))[0].permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(after, expected, atol=1e-5)

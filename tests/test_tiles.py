@@ -10,10 +10,12 @@ import torch
 from tests.clips import cut
 from tests.stacks import model
 from vsr_adapter.errors import UserError
-from vsr_adapter.restore import restore, restore_stretch
+from vsr_adapter.inference.sample import sample, sample_jointly
+from vsr_adapter.inference.streaming import upscale_stream, upscale_stretch
+from vsr_adapter.inference.tiles import padded, plan_tiles, upscaled
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.seeds import BLOCK, NoiseField
-from vsr_adapter.tiles import Tiling, padded, plan_tiles, upscaled
-from vsr_adapter.video.plan import Window, blend, blend_tiles, plan_windows, windows_of
+from vsr_adapter.windows import Window, blend, blend_tiles, plan_windows, windows_of
 
 SIZES = [(1, 1, 1), (1, 1, 50), (3, 7, 16), (8, 16, 17), (9, 33, 40), (17, 5, 64)]
 
@@ -79,11 +81,11 @@ def test_stretches_of_a_video_are_those_of_the_whole(segments):
     stack.sampler.steps = 1
     frames = [frame.astype(np.float32) / 255 for frame in cut(0, 20, height=12, width=20)]
     windows = plan_windows(20, 8, 2)
-    whole = list(restore(stack, frames))
+    whole = list(upscale_stream(stack, frames))
     for begin, end in segments:
         touching = [w for w in windows if w.start < end and w.stop > begin]
         # windows that end before `begin` but overlap the first one that reaches it do not matter
-        part = list(restore_stretch(stack, frames[touching[0].start :], touching, begin, end, stack.tiles))
+        part = list(upscale_stretch(stack, frames[touching[0].start :], touching, begin, end, stack.sampling.tiles))
         assert len(part) == end - begin
         assert all(np.array_equal(a, b) for a, b in zip(part, whole[begin:end], strict=True))
 
@@ -95,7 +97,7 @@ def test_another_batch_changes_at_most_one_code(name):
     for batch in (1, 4):
         stack = model(name, tiles=Tiling(16, 4, batch))
         stack.sampler.steps = 2
-        results.append(np.stack(list(restore(stack, frames))).astype(int))
+        results.append(np.stack(list(upscale_stream(stack, frames))).astype(int))
     assert np.abs(results[0] - results[1]).max() <= 1
 
 
@@ -106,15 +108,15 @@ def test_one_joint_tile_is_a_plain_sample_and_more_agree_at_each_step(name):
     stack.sampler.steps = 2
     lr, field = torch.rand(1, 8, 3, 16, 16), NoiseField((0,), range(8), 0, 0, 16)
     alone = [Window(0, 16)]
-    assert torch.equal(stack.sample_jointly([lr], [field], alone, alone), stack.sample(lr, [field]))
-    plan = plan_tiles(16, 28, stack.tiles, stack.lr_multiple)
+    assert torch.equal(sample_jointly(stack, [lr], [field], alone, alone), sample(stack, lr, [field]))
+    plan = plan_tiles(16, 28, stack.sampling.tiles, stack.lr_multiple)
     video = torch.rand(8, 3, *plan.size)
     fields = [NoiseField((0,), range(8), y.start, x.start, 16) for y, x in plan.places]
     tiles = [video[None, ..., y.start : y.stop, x.start : x.stop] for y, x in plan.places]
-    joint = stack.sample_jointly(tiles, fields, plan.rows, plan.columns)
+    joint = sample_jointly(stack, tiles, fields, plan.rows, plan.columns)
     assert joint.shape == (1, 8, 3, 64, 4 * plan.size[1])
     # what a tile sees of its neighbour changes it, there
-    apart = blend_tiles((stack.sample(t, [f]) for t, f in zip(tiles, fields, strict=True)), plan.rows, plan.columns, 4)
+    apart = blend_tiles((sample(stack, t, [f]) for t, f in zip(tiles, fields, strict=True)), plan.rows, plan.columns, 4)
     assert not torch.allclose(joint, apart, atol=1e-4)
 
 

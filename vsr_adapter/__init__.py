@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vsr_adapter.restorer import Restorer as Restorer
+    from vsr_adapter.inference.restorer import Restorer as Restorer
 
 __version__ = version("vsr-adapter")
 __all__ = ["Restorer", "__version__"]
@@ -13,7 +13,7 @@ __all__ = ["Restorer", "__version__"]
 def __getattr__(name: str) -> Any:
     """Imports the heavy parts when they are asked for: `vsr --help` must answer at once."""
     if name == "Restorer":
-        from vsr_adapter.restorer import Restorer
+        from vsr_adapter.inference.restorer import Restorer
 
         return Restorer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

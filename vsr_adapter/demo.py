@@ -10,14 +10,14 @@ import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
-from vsr_adapter.report.score import default_metrics, score
-from vsr_adapter.report.table import Table
+from vsr_adapter.evaluation.score import default_metrics, score
+from vsr_adapter.evaluation.table import Table
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 from vsr_adapter.types import Clip
 from vsr_adapter.video.encode import Encoder, Encoding
 from vsr_adapter.video.images import write_png
 from vsr_adapter.video.index import Look, probe
 from vsr_adapter.video.read import Frame, read_frames
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 
 SAMPLE = Path(assets.__file__).parent / "sample.mp4"
 FRAMES = 8

@@ -1,4 +1,4 @@
-"""The one exception that users see."""
+"""The exceptions that users see."""
 
 
 class UserError(ValueError):
@@ -13,3 +13,7 @@ class UserError(ValueError):
         if message.startswith("Caught ") and "\n" in message:
             message = message.strip().splitlines()[-1].split("Error: ", 1)[-1]
         super().__init__(message)
+
+
+class CommandLineError(UserError):
+    """The command line is wrong: exit code 2."""

@@ -31,15 +31,18 @@ class Clip(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """What the denoiser is told about a clip.
+    """What the denoiser is told about clips; it travels with every call, so that nothing of a clip is kept.
 
     Attributes:
-        tokens: pseudo-text tokens, shape (B, L, text_dim).
-        lr: clean low-resolution video in [0, 1], shape (B, T, 3, h, w).
+        tokens: text or pseudo-text, shape (B, L, text_dim).
+        low_res: the low-resolution clip as the denoiser wants it (`UNetPart.noise_low_res`), shape (B, T, 3, h, w);
+            None where it takes none.
+        noise_level: training time of the noise in ``low_res``, shape (B,), or None.
     """
 
     tokens: Tensor
-    lr: Tensor
+    low_res: Tensor | None = None
+    noise_level: Tensor | None = None
 
 
 class VideoInfo(NamedTuple):

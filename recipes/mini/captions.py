@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_upscale
 
 LUMA = torch.tensor([0.299, 0.587, 0.114])
 GRID = 4  # regions along each side

@@ -22,7 +22,7 @@ from recipes.mini.packages import fetch
 from vsr_adapter.assets import shipped
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
-from vsr_adapter.report.table import Mean, bootstrap, piped
+from vsr_adapter.evaluation.table import Mean, bootstrap, piped
 
 COLUMNS = ("PSNR", "LPIPS-alex")
 CONTROLS = ("null", "shuffled", "constant")
@@ -87,7 +87,7 @@ def run(job: Job, settings: Settings) -> None:
         UserError: a command failed; it has said why.
     """
     torch.set_num_threads(1)
-    model = ["--config", "mini.yaml", f"--model.noise_level={job.level}"]
+    model = ["--config", "mini.yaml", f"--model.sampling.noise_level={job.level}"]
     model += [f"--model.adapter={ADAPTERS.get(job.tokens, 'LinearLinear')}"]
     model += [f"--model.adapter.{name}={value}" for name, value in SHAPE.items()]
     test = [f"--data.size={settings.size}", "--trainer.logger=false"]

@@ -11,8 +11,8 @@ import torch
 from recipes.mini.damage import compressed
 from recipes.mini.media import LARGE, mapped
 from recipes.mini.motion import path, reach, view
+from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_downscale
 
 REAL_CLIPS = 0.3  # share of clips; the rest are photographs
 DAMAGED = 0.3  # share of batches

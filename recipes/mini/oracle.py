@@ -16,10 +16,10 @@ from recipes.mini.layout import features
 from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import mean, read
 from recipes.mini.unet import UNetStage
+from vsr_adapter.evaluation.table import piped
 from vsr_adapter.metrics import PSNR
-from vsr_adapter.report.table import piped
+from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_downscale
 
 FRAMES = 4
 FRESH = 1_000_003  # a seed that no stage draws from: the same media, other crops and cameras

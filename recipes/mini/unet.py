@@ -24,9 +24,9 @@ from vsr_adapter.backbones.upscale_a_video.transformer import VideoTransformer
 from vsr_adapter.diffusion import ForwardProcess, Sampler
 from vsr_adapter.frozen import channels_last, random_weights
 from vsr_adapter.metrics import PSNR
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.seeds import generator
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_upscale
 
 TEXT_DIM = 128
 SCALE = 4  # of the autoencoder, and of what it upscales

@@ -11,6 +11,7 @@ from tests.stacks import TINY_BACKBONES, backbone
 from vsr_adapter.backbones import Backbone, UNetPart
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import InFloat32
+from vsr_adapter.types import Condition
 
 KEYS = Path(__file__).parents[1] / "data" / "keys"
 
@@ -42,7 +43,7 @@ def inputs(loaded, frames=4, batch=1, seed=0):
 def denoise(loaded, z, t, tokens, low_res, noise_level):
     if not loaded.capabilities.unet.needs_low_res:
         low_res = noise_level = None
-    return loaded.denoise(z, t, tokens, low_res, noise_level)
+    return loaded.denoise(z, t, Condition(tokens, low_res, noise_level))
 
 
 def test_capabilities_are_known_before_any_weight_is_read(name, loaded):
@@ -166,7 +167,7 @@ def test_sizes_and_tokens_that_do_not_fit_are_refused_with_the_remedy(loaded):
         denoise(loaded, z, t, tokens[..., :-1], low_res, level)
     if loaded.capabilities.unet.needs_low_res:
         with pytest.raises(UserError, match="low_res is None"):
-            loaded.denoise(z, t, tokens)
+            loaded.denoise(z, t, Condition(tokens))
     if loaded.capabilities.vae.needs_low_res:
         with pytest.raises(UserError, match="low_res is None"):
             loaded.decode(z)
@@ -202,9 +203,9 @@ def test_the_sd_x4_baseline_has_the_published_keys_and_shapes():
 def test_an_image_model_upscales_each_frame_alone():
     loaded = backbone("tiny_sdx4").load()
     z, t, tokens, low_res, level = inputs(loaded, frames=3)
-    together = loaded.denoise(z, t, tokens, low_res, level)
+    together = loaded.denoise(z, t, Condition(tokens, low_res, level))
     for i in range(3):
-        alone = loaded.denoise(z[:, :, i : i + 1], t, tokens, low_res[:, i : i + 1], level)
+        alone = loaded.denoise(z[:, :, i : i + 1], t, Condition(tokens, low_res[:, i : i + 1], level))
         torch.testing.assert_close(together[:, :, i : i + 1], alone, atol=1e-5, rtol=1e-5)
 
 
@@ -216,14 +217,14 @@ class Cholesky(UNetPart):
     def build(self):
         self.network = torch.nn.Identity()
 
-    def denoise(self, z_t, t, tokens, low_res=None, noise_level=None):
+    def denoise(self, z_t, t, condition):
         return torch.linalg.cholesky(z_t.half())
 
 
 def test_a_precision_without_kernels_is_one_line_with_the_remedy():
     loaded = Backbone(Cholesky(), backbone("tiny_ali_kl").vae).load()
     with pytest.raises(UserError, match=r"not implemented for 'Half': .* set precision: bfloat16 or float32"):
-        loaded.denoise(torch.ones(1, 4, 1, 2, 2), torch.tensor(1), torch.ones(1, 1, 32))
+        loaded.denoise(torch.ones(1, 4, 1, 2, 2), torch.tensor(1), Condition(torch.ones(1, 1, 32)))
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from tests.backbones.test_upscale import small_vae
 from vsr_adapter.backbones.upscale_a_video.layers import VideoConv
 from vsr_adapter.backbones.upscale_a_video.skip import DETAIL
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 
 
 def skipping_vae():

@@ -9,6 +9,7 @@ from vsr_adapter.backbones import Backbone, UpscaleUNetPart, VideoVAEPart
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.diffusion import GuidedDenoiser
 from vsr_adapter.model import VSRModel
+from vsr_adapter.sampling import Sampling
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def test_without_a_text_encoder_the_null_tokens_are_zeros_and_that_is_said(tmp_p
 def text_stack(folder, **settings):
     """A published folder with a text encoder, as a whole model."""
     backbone = Backbone(UpscaleUNetPart(str(folder)), VideoVAEPart(str(folder)))
-    return VSRModel(backbone, FrozenViT("test_vit"), **settings).load()
+    return VSRModel(backbone, FrozenViT("test_vit"), sampling=Sampling(**settings)).load()
 
 
 @torch.no_grad()
@@ -52,15 +53,15 @@ def test_a_prompt_follows_the_adapters_tokens_and_a_negative_one_is_what_guidanc
     plain = text_stack(tmp_path)
     torch.manual_seed(0)
     told = text_stack(tmp_path, prompt="ab", negative_prompt="b", guidance_scale=2.0)
-    tokens = told.condition(lr).tokens
-    torch.testing.assert_close(tokens[:, :100], plain.condition(lr).tokens)
+    tokens = told.tokens(lr)
+    torch.testing.assert_close(tokens[:, :100], plain.tokens(lr))
     torch.testing.assert_close(tokens[:, 100:], ab.expand(2, -1, -1))
-    guided = told.denoiser(told.condition(lr), torch.randn_like(lr), told.guidance_scale)
+    guided = told.guided(told.condition(lr, torch.randn_like(lr)))
     assert isinstance(guided, GuidedDenoiser)
-    torch.testing.assert_close(guided.null.tokens, b.expand(2, -1, -1))
+    torch.testing.assert_close(guided.null.condition.tokens, b.expand(2, -1, -1))
     told.condition_mode = plain.condition_mode = "off"
-    torch.testing.assert_close(told.condition(lr).tokens, ab.expand(2, -1, -1))
-    torch.testing.assert_close(plain.condition(lr).tokens, empty_prompt(encoder).expand(2, -1, -1))
+    torch.testing.assert_close(told.tokens(lr), ab.expand(2, -1, -1))
+    torch.testing.assert_close(plain.tokens(lr), empty_prompt(encoder).expand(2, -1, -1))
 
 
 def test_prompts_that_cannot_be_used_are_refused(tmp_path):

@@ -4,9 +4,9 @@ import torch
 
 from tests.clips import cut, write_folder, write_video
 from vsr_adapter.data.clips import ClipDataset
-from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_downscale
+from vsr_adapter.resize import bicubic_downscale
+from vsr_adapter.training.datamodule import ClipDataModule
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from tests.clips import cut, write_folder
 from vsr_adapter.cli import main
 from vsr_adapter.data.alignment import align
 from vsr_adapter.data.clips import ClipDataset
-from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.data.degradations import Bicubic, BlurDown, DUFBlurDown, RealWorld
-from vsr_adapter.data.frames import number_of
+from vsr_adapter.data.folders import number_of
 from vsr_adapter.data.layouts import LAYOUTS, find_pairs, recognise
 from vsr_adapter.errors import UserError
 from vsr_adapter.metrics import PSNR, TOF
-from vsr_adapter.video.resize import bicubic_upscale
+from vsr_adapter.resize import bicubic_upscale
+from vsr_adapter.training.datamodule import ClipDataModule
 
 FRAMES = cut(0, 3, height=64, width=80)
 HR = torch.from_numpy(np.stack(FRAMES)).permute(0, 3, 1, 2) / 255

@@ -6,10 +6,10 @@ import yaml
 from tests.clips import real_clips
 from vsr_adapter.cli import main
 from vsr_adapter.data.clips import ClipDataset
-from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
+from vsr_adapter.training.datamodule import ClipDataModule
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from tests.clips import real_clips
-from vsr_adapter.data.datamodule import ClipDataModule
+from vsr_adapter.training.datamodule import ClipDataModule
 
 
 class Recorder(LightningModule):

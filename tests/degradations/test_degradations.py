@@ -5,10 +5,10 @@ from scipy.ndimage import correlate, gaussian_filter
 
 from tests.clips import cut, real_clips
 from vsr_adapter.data.clips import ClipDataset
-from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.data.degradations import Bicubic, BlurDown, Degradation, DUFBlurDown, RealWorld
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.training.datamodule import ClipDataModule
 
 EVERY = [Bicubic(), BlurDown(), DUFBlurDown(), RealWorld()]
 

@@ -25,7 +25,7 @@ from vsr_adapter.data.degradations.steps import (
     SincBlur,
     UnsharpMask,
     VideoCodec,
-    resized,
+    interpolated,
 )
 from vsr_adapter.video.recompress import recompress
 
@@ -133,7 +133,7 @@ def test_unsharp_mask_is_real_esrgans(clip):
 @pytest.mark.parametrize("size", [(24, 32), (96, 128)])
 def test_resizing_is_opencvs(clip, mode, flag, size):
     expected = cv2.resize(array(clip[0]), size[::-1], interpolation=flag)
-    np.testing.assert_allclose(array(resized(clip[:1], *size, mode)[0]), expected, atol=1e-5)
+    np.testing.assert_allclose(array(interpolated(clip[:1], *size, mode)[0]), expected, atol=1e-5)
 
 
 def test_random_sizes_are_even_and_in_range(clip):

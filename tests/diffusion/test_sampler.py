@@ -13,6 +13,7 @@ from diffusers import (
 from tests.stacks import backbone
 from vsr_adapter.diffusion import ConditionedDenoiser, ForwardProcess, GuidedDenoiser, Sampler
 from vsr_adapter.errors import UserError
+from vsr_adapter.types import Condition
 
 SHAPE = (1, 4, 3, 8, 8)
 
@@ -54,7 +55,7 @@ def test_our_loop_is_the_pipelines(ali, scheduler):
         prompt_embeds=tokens(ali),
         guidance_scale=1.0,
     )
-    z = ours(ali, Sampler(scheduler, 30), ConditionedDenoiser(ali, tokens(ali)))
+    z = ours(ali, Sampler(scheduler, 30), ConditionedDenoiser(ali, Condition(tokens(ali))))
     assert (z - theirs).abs().max() <= 1e-5
 
 
@@ -67,14 +68,14 @@ def test_our_guided_loop_is_the_pipelines(ali):
         negative_prompt_embeds=tokens(ali, 2),
         guidance_scale=6.0,
     )
-    conditioned = ConditionedDenoiser(ali, tokens(ali))
+    conditioned = ConditionedDenoiser(ali, Condition(tokens(ali)))
     guided = GuidedDenoiser(conditioned, conditioned._replace(tokens=tokens(ali, 2)), 6.0)
     z = ours(ali, Sampler(steps=5), guided)
     assert (z - theirs).abs().max() <= 1e-5 * max(1, theirs.abs().max())
 
 
 def test_guidance_of_one_is_the_condition_and_of_zero_the_null(ali):
-    conditioned = ConditionedDenoiser(ali, tokens(ali))
+    conditioned = ConditionedDenoiser(ali, Condition(tokens(ali)))
     null = conditioned._replace(tokens=ali.null_tokens)
     z, t = noise(), torch.tensor(500)
     with torch.no_grad():
@@ -117,13 +118,13 @@ def test_ddpm_is_diffusers_ddpm(ali):
     """DDPM runs as DDIM with eta 1; the oracle is DDPMScheduler, its own noise replaced by ours in each step."""
     drawn = [noise(10 + i) for i in range(4)]
     sampler = Sampler(DDPMScheduler, 4, options={"set_alpha_to_one": True})  # as DDPMScheduler ends
-    z = ours(ali, sampler, ConditionedDenoiser(ali, tokens(ali)), lambda i: drawn[i])
+    z = ours(ali, sampler, ConditionedDenoiser(ali, Condition(tokens(ali))), lambda i: drawn[i])
     scheduler = DDPMScheduler.from_config(ali.capabilities.unet.scheduler_config)
     scheduler.set_timesteps(4)
     expected = noise()
     with torch.no_grad():
         for i, t in enumerate(scheduler.timesteps):
-            epsilon = ali.denoise(expected, t, tokens(ali))
+            epsilon = ali.denoise(expected, t, Condition(tokens(ali)))
             stepped = scheduler.step(epsilon, t, expected, generator=torch.Generator().manual_seed(0)).prev_sample
             if t > 0:
                 std = scheduler._get_variance(t).sqrt()
@@ -133,7 +134,7 @@ def test_ddpm_is_diffusers_ddpm(ali):
 
 
 def test_stochastic_samplers_take_their_noise_from_outside(ali):
-    denoiser = ConditionedDenoiser(ali, tokens(ali))
+    denoiser = ConditionedDenoiser(ali, Condition(tokens(ali)))
     sampler = Sampler(eta=1.0, steps=3)
     first, again, other = (ours(ali, sampler, denoiser, lambda i, s=seed: noise(s + i)) for seed in (10, 10, 20))
     assert torch.equal(first, again)

@@ -4,7 +4,7 @@ import torch
 from tests.stacks import model
 from vsr_adapter.diffusion import EncodedNoiseStart, ForwardProcess, GaussianStart, NoisedLowResStart, Sampler
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_upscale
+from vsr_adapter.resize import bicubic_upscale
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from tests.clips import cut
 from vsr_adapter.metrics import PSNR, SSIM
 from vsr_adapter.metrics.fidelity import luma
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 
 
 def real_pair():

@@ -8,8 +8,8 @@ import torch
 from tests.clips import cut, write_folder, write_video
 from vsr_adapter.errors import UserError
 from vsr_adapter.peers import NCNN, Ask, Bicubic, Folder, Spandrel
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.types import VideoInfo
-from vsr_adapter.video.resize import bicubic_upscale
 
 FRAMES = cut(0, 6, height=64, width=80)
 LR = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))

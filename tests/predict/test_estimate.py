@@ -9,7 +9,7 @@ import pytest
 from tests.clips import cut, write_video
 from tests.predict import predict
 from vsr_adapter.cli import main
-from vsr_adapter.predict import estimate
+from vsr_adapter.jobs import estimate
 
 
 @pytest.fixture

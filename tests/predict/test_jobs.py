@@ -5,11 +5,11 @@ import pytest
 from tests.clips import cut, write_folder, write_video
 from tests.stacks import model
 from vsr_adapter.errors import UserError
-from vsr_adapter.predict.jobs import plan_stretches
-from vsr_adapter.predict.options import PredictOptions
-from vsr_adapter.predict.plan import plan
-from vsr_adapter.predict.targets import Video, named, pair
-from vsr_adapter.tiles import Tiling
+from vsr_adapter.jobs.jobs import plan_stretches
+from vsr_adapter.jobs.options import PredictOptions
+from vsr_adapter.jobs.plan import plan
+from vsr_adapter.jobs.targets import Video, named, pair
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.video.encode import Encoding
 
 

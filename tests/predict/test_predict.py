@@ -9,7 +9,7 @@ from tests.clips import cut, write_folder, write_video
 from tests.predict import predict
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
-from vsr_adapter.predict.targets import pair
+from vsr_adapter.jobs.targets import pair
 from vsr_adapter.video.index import probe
 from vsr_adapter.video.read import read_frames
 
@@ -38,7 +38,9 @@ def test_png_frames_are_what_the_stack_gives(tmp_path):
     assert predict("--input", tmp_path / "in", "--output", tmp_path / "out", *more) == 0
     written = sorted((tmp_path / "out" / "in").iterdir())
     assert [path.name for path in written] == [f"{i:08d}.png" for i in range(10)]
-    restorer = Restorer.from_config("tiny.yaml", sampler__steps=1, condition="off", seed=3)
+    restorer = Restorer.from_config(
+        "tiny.yaml", sampling__sampler__steps=1, sampling__condition="off", sampling__seed=3
+    )
     for ours, expected in zip(read_frames(tmp_path / "out" / "in"), restorer.restore(frames), strict=True):
         assert np.array_equal(ours, expected)
 

@@ -105,10 +105,10 @@ class Faulty(ModelScopeUNet):
     calls = 0
     fault = staticmethod(lambda calls, z_t: None)
 
-    def denoise(self, z_t, t, tokens, low_res=None, noise_level=None):
+    def denoise(self, z_t, t, condition):
         Faulty.calls += 1
         Faulty.fault(Faulty.calls, z_t)
-        return super().denoise(z_t, t, tokens, low_res, noise_level)
+        return super().denoise(z_t, t, condition)
 
 
 def faulty(fault, *arguments) -> int:

@@ -9,8 +9,8 @@ from recipes.mini.damage import h264, jpeg
 from recipes.mini.footage import Footage, Shape
 from recipes.mini.motion import Camera, path, reach, view
 from vsr_adapter.errors import UserError
+from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_downscale
 
 RNG = np.random.default_rng
 

@@ -11,14 +11,15 @@ from vsr_adapter import assets
 from vsr_adapter.cli import main
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.errors import UserError
+from vsr_adapter.inference.config import read_model
+from vsr_adapter.inference.sample import sample
 from vsr_adapter.metrics import LPIPS, PSNR, SSIM
-from vsr_adapter.restorer import parse_model
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 from vsr_adapter.seeds import NoiseField
 from vsr_adapter.video.read import read_frames
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 
 MINI = Path(assets.__file__).parent / "mini"
-QUICK = ["--tile", "16", "--model.tiles.overlap=4", "--data.predict.threads=1", "--data.predict.estimate=false"]
+QUICK = ["--tile=16", "--model.sampling.tiles.overlap=4", "--data.predict.threads=1", "--data.predict.estimate=false"]
 
 
 @torch.no_grad()
@@ -27,7 +28,7 @@ def test_the_shipped_weights_score_what_was_recorded():
     frames = torch.stack([torch.from_numpy(frame) for frame in cut(frames=4, top=64, left=64, height=128, width=128)])
     hr = frames.permute(0, 3, 1, 2)[None] / 255
     lr = bicubic_downscale(hr)
-    ours = parse_model("default.yaml").load().sample(lr, [NoiseField((0,), range(4))])
+    ours = sample(read_model("default.yaml").load(), lr, [NoiseField((0,), range(4))])
     recorded = {"bicubic": (24.471, 0.6917, 0.3984), "ours": (25.210, 0.7349, 0.1779)}
     for name, video in [("bicubic", bicubic_upscale(lr)), ("ours", ours)]:
         scores = [metric.per_clip(video, hr).item() for metric in (PSNR(), SSIM(), LPIPS())]

@@ -13,6 +13,7 @@ from recipes.mini.footage import Shape
 from recipes.mini.training import Plan, Run, Stage
 from vsr_adapter.backbones import Backbone, UpscaleUNetPart, VideoVAEPart
 from vsr_adapter.conditioning import FrozenViT
+from vsr_adapter.types import Condition
 
 SHAPES = [Shape(2, 2, 32, 1)]
 
@@ -58,7 +59,7 @@ def test_the_stages_make_a_checkpoint(state):
     level = torch.tensor([20])
     low_res = backbone.unet.noise_low_res(lr, level, torch.zeros_like(lr))
     z = torch.randn(1, 4, 2, 8, 8)
-    v = backbone.denoise(z, torch.tensor(999), backbone.null_tokens, low_res, level)
+    v = backbone.denoise(z, torch.tensor(999), Condition(backbone.null_tokens, low_res, level))
     assert backbone.decode(z - v, lr).shape == (1, 2, 3, 32, 32)
     assert backbone.null_tokens.eq(0).all()
 

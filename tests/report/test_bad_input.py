@@ -11,8 +11,8 @@ from PIL import Image
 
 from tests.clips import cut, write_folder
 from vsr_adapter.cli import main
+from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.video.find import frame_files
-from vsr_adapter.video.resize import bicubic_downscale
 
 FRAMES = cut(0, 4, height=64, width=80)
 LR = bicubic_downscale(torch.from_numpy(np.stack(FRAMES)).permute(0, 3, 1, 2) / 255)

@@ -9,9 +9,9 @@ import torch
 
 from tests.clips import cut, write_folder
 from vsr_adapter.cli import main
-from vsr_adapter.compare import delay
+from vsr_adapter.evaluation.compare import delay
 from vsr_adapter.metrics import PSNR
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 
 FRAMES = cut(0, 8, top=96, left=16, height=64, width=96)
 TRUTH = torch.from_numpy(np.stack(FRAMES)).permute(0, 3, 1, 2) / 255

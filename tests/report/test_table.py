@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap as scipys
 
-from vsr_adapter.report.table import Score, Table, bootstrap
+from vsr_adapter.evaluation.table import Score, Table, bootstrap
 
 VALUES = [31.2, 28.4, 35.9, 30.0, 27.7, 33.3, 29.1, 36.0]
 

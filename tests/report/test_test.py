@@ -15,14 +15,14 @@ from tests.stacks import model
 from vsr_adapter.adapters.files import describe, save_adapter
 from vsr_adapter.cli import main
 from vsr_adapter.data.clips import ClipDataset
-from vsr_adapter.data.datamodule import ClipDataModule
 from vsr_adapter.errors import UserError
+from vsr_adapter.evaluation.pictures import panel
 from vsr_adapter.frozen import fingerprint
 from vsr_adapter.metrics import PSNR
-from vsr_adapter.report.pictures import panel
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.training.datamodule import ClipDataModule
 from vsr_adapter.types import Clip
 from vsr_adapter.video.images import read_pixels
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
 
 TINY = ["--config", "tiny.yaml", "--trainer.logger=false", "--trainer.enable_progress_bar=false", "--steps", "1"]
 
@@ -151,8 +151,8 @@ def test_shuffled_tokens_are_as_large_and_others():
     on, shuffled = model(), model(condition="shuffled")
     lr = torch.rand(1, 8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours, theirs = on.condition(lr).tokens, shuffled.condition(lr).tokens
-        again = shuffled.condition(lr).tokens
+        ours, theirs = on.tokens(lr), shuffled.tokens(lr)
+        again = shuffled.tokens(lr)
     assert not torch.equal(ours, theirs)
     assert torch.equal(again, theirs)
     torch.testing.assert_close(ours.flatten().sort().values, theirs.flatten().sort().values)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.plan import Window, blend, plan_windows, stream_windows
+from vsr_adapter.windows import Window, blend, plan_windows, stream_windows
 
 PLANS = [(8, 2), (8, 0), (8, 7), (1, 0), (5, 3), (3, 1)]
 

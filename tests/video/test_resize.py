@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 
 
 def cubic(x):

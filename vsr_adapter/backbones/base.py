@@ -17,6 +17,7 @@ from vsr_adapter.backbones.checkpointing import checkpoint_blocks
 from vsr_adapter.backbones.text import null_tokens, prompt_tokens
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import FrozenPart, kernels
+from vsr_adapter.types import Condition
 
 PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
 
@@ -84,17 +85,13 @@ class UNetPart(FrozenPart):
         """Known before `load`."""
 
     @abstractmethod
-    def denoise(
-        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
-    ) -> Tensor:
+    def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Predicts epsilon, v or the flow, as `UNetCapabilities.prediction_type` says.
 
         Args:
             z_t: noisy latents, shape (B, C, T, h, w).
             t: training time of each clip, shape (B,).
-            tokens: shape (B, L, text_dim), any L.
-            low_res: what `noise_low_res` gave, shape (B, T, 3, h', w').
-            noise_level: training time of the noise in ``low_res``, shape (B,).
+            condition: tokens of any number, and what `noise_low_res` gave, where the network takes it.
 
         Returns:
             Shape of ``z_t``.
@@ -244,20 +241,18 @@ class Backbone(FrozenPart):
         with kernels(self.vae):
             return self.vae.decode(z, low_res)
 
-    def denoise(
-        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
-    ) -> Tensor:
+    def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The UNet's prediction (Eq. 3.3 of the thesis); see `UNetPart.denoise`.
 
         Raises:
             UserError: the tokens' width is not the UNet's, or it needs ``low_res`` and there is none.
         """
-        wanted = self.capabilities.unet
+        wanted, tokens = self.capabilities.unet, condition.tokens
         if tokens.shape[-1] != wanted.text_dim:
             raise UserError(
                 f"tokens of width {tokens.shape[-1]}: the UNet takes {wanted.text_dim}; set adapter.text_dim"
             )
-        if wanted.needs_low_res and low_res is None:
+        if wanted.needs_low_res and condition.low_res is None:
             raise UserError("low_res is None: this UNet denoises with the low-resolution clip; pass low_res")
         with kernels(self.unet):
-            return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), tokens, low_res, noise_level)
+            return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), condition)

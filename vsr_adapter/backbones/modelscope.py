@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from vsr_adapter.backbones.base import UNetCapabilities
 from vsr_adapter.backbones.published import PublishedUNet
+from vsr_adapter.types import Condition
 
 # text-to-video-ms-1.7b's scheduler/scheduler_config.json; DDIM's class defaults are wrong for latents
 MODELSCOPE_SCHEDULER = {
@@ -69,9 +70,7 @@ class ModelScopeUNet(PublishedUNet):
                 # it hands over a permuted view, for which torch multiplies pixel by pixel: thousands of tiny products
                 module.proj_in.register_forward_pre_hook(contiguous)
 
-    def denoise(
-        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
-    ) -> Tensor:
+    def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Epsilon, shape of ``z_t``; the network never sees the low-resolution clip."""
         dtype = self.network.dtype
-        return self.network(z_t.to(dtype), t, tokens.to(dtype)).sample.to(z_t.dtype)
+        return self.network(z_t.to(dtype), t, condition.tokens.to(dtype)).sample.to(z_t.dtype)

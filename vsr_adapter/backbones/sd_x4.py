@@ -6,6 +6,7 @@ from torch import Tensor
 
 from vsr_adapter.backbones.low_res import check_low_res, each_noise_level
 from vsr_adapter.backbones.published import NoisedLowResUNet, given
+from vsr_adapter.types import Condition
 
 
 class SDx4UNet(NoisedLowResUNet):
@@ -15,17 +16,15 @@ class SDx4UNet(NoisedLowResUNet):
         """Of the published config."""
         return UNet2DConditionModel.from_config(self.config)
 
-    def denoise(
-        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
-    ) -> Tensor:
+    def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """v, shape of ``z_t``; ``low_res`` is that of `noise_low_res`."""
-        assert low_res is not None  # Backbone.denoise has seen to it
+        assert condition.low_res is not None  # Backbone.denoise has seen to it
         batch, _, frames, _, _ = z_t.shape
         dtype = self.network.dtype
-        clip = low_res.transpose(1, 2)
+        clip = condition.low_res.transpose(1, 2)
         check_low_res(clip, z_t)
-        level = each_noise_level(given(noise_level), batch, z_t.device, self.network.config.num_class_embeds)
+        level = each_noise_level(given(condition.noise_level), batch, z_t.device, self.network.config.num_class_embeds)
         images = torch.cat([z_t, clip], dim=1).transpose(1, 2).flatten(0, 1).to(dtype)
-        t, level, tokens = (x.repeat_interleave(frames, 0) for x in (t, level, tokens.to(dtype)))
+        t, level, tokens = (x.repeat_interleave(frames, 0) for x in (t, level, condition.tokens.to(dtype)))
         prediction = self.network(images, t, tokens, class_labels=level).sample
         return prediction.unflatten(0, (batch, frames)).transpose(1, 2).to(z_t.dtype)

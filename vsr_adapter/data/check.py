@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vsr_adapter.data.alignment import align
-from vsr_adapter.data.frames import check_frames, check_image, check_twin
+from vsr_adapter.data.folders import check_frames, check_image, check_twin
 from vsr_adapter.data.layouts import Split, recognise, videos_by_name
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import VideoInfo

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from vsr_adapter.data.alignment import align
 from vsr_adapter.data.degradations import Bicubic, Degradation
-from vsr_adapter.data.frames import check_frames, check_image, check_twin
+from vsr_adapter.data.folders import check_frames, check_image, check_twin
 from vsr_adapter.data.layouts import Pair, Split, find_pairs
 from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.errors import UserError
@@ -95,14 +95,14 @@ class ClipDataset(Dataset[Clip]):
                 f"pass --data.frames {layout.frames}"
             )
         for pair in self.found.pairs:
-            info = self.checked(probe(pair.hr))
-            twin = self.checked_twin(pair, info)
+            info = self.check_video(probe(pair.hr))
+            twin = self.twin_of(pair, info)
             starts = list(range(0, info.frames - frames + 1, stride or frames))
             if limit is not None and len(starts) > limit:
                 starts = [starts[i * len(starts) // limit] for i in range(limit)]
             self.items += [Item(f"{pair.name}/{start:08d}", info, twin, start) for start in starts]
 
-    def checked(self, info: VideoInfo) -> VideoInfo:
+    def check_video(self, info: VideoInfo) -> VideoInfo:
         """Refuses videos that hold no clip, and folders with gaps."""
         if info.path.is_dir():
             check_frames(info.path)
@@ -126,7 +126,7 @@ class ClipDataset(Dataset[Clip]):
             )
         return info
 
-    def checked_twin(self, pair: Pair, hr: VideoInfo) -> Path | None:
+    def twin_of(self, pair: Pair, hr: VideoInfo) -> Path | None:
         """Refuses low-resolution twins that do not fit."""
         if pair.lr is not None:
             check_twin(probe(pair.lr), hr, self.scale)

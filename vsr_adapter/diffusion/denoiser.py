@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from vsr_adapter.backbones.base import Backbone
-from vsr_adapter.video.plan import Window, blend_tiles
+from vsr_adapter.types import Condition
+from vsr_adapter.windows import Window, blend_tiles
 
 
 class Denoiser(Protocol):
@@ -18,23 +19,19 @@ class Denoiser(Protocol):
 
 
 class ConditionedDenoiser(NamedTuple):
-    """A backbone's UNet with all that it is told about a clip.
+    """A backbone with all that it is told about clips.
 
     Attributes:
         backbone: the frozen backbone.
-        tokens: shape (B, L, text_dim).
-        low_res: the clip as the UNet wants it, see `UNetPart.noise_low_res`; None where it takes none.
-        noise_level: shape (B,), or None.
+        condition: tokens, and the low-resolution clips where it takes them.
     """
 
     backbone: Backbone
-    tokens: Tensor
-    low_res: Tensor | None = None
-    noise_level: Tensor | None = None
+    condition: Condition
 
     def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
         """Eq. 3.3 of the thesis."""
-        return self.backbone.denoise(z_t, t, self.tokens, self.low_res, self.noise_level)
+        return self.backbone.denoise(z_t, t, self.condition)
 
 
 class GuidedDenoiser(NamedTuple):

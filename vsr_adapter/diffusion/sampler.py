@@ -35,7 +35,7 @@ class Sampler:
         if steps < 1:
             raise UserError(f"steps {steps}: sampling takes at least 1 step; pass --steps 1 or more")
         if not 0 <= eta <= 1:
-            raise UserError(f"eta {eta}: DDIM's eta lies in [0, 1]; pass --model.sampler.eta 0")
+            raise UserError(f"eta {eta}: DDIM's eta lies in [0, 1]; pass --model.sampling.sampler.eta 0")
         if issubclass(scheduler, DDPMScheduler):
             # the same chain (DDIM paper, section 4.1), and DDPMScheduler.step takes no noise from outside
             scheduler, eta = DDIMScheduler, 1.0

@@ -10,7 +10,7 @@ from torch import Tensor
 from vsr_adapter.backbones.base import Backbone
 from vsr_adapter.diffusion.process import ForwardProcess
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_upscale
+from vsr_adapter.resize import bicubic_upscale
 
 Noise = Callable[[tuple[int, int, int]], Tensor]
 """Standard normal noise (B, C, T, h, w) for one frame's shape (C, h, w)."""

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.types import VideoInfo
-from vsr_adapter.video.resize import bicubic_upscale
 
 
 class Ask(NamedTuple):

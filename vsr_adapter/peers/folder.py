@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsr_adapter.data.frames import check_frames, check_image
+from vsr_adapter.data.folders import check_frames, check_image
 from vsr_adapter.errors import UserError
 from vsr_adapter.peers.base import Ask, Peer
 from vsr_adapter.video.find import VIDEO_SUFFIXES, frame_files

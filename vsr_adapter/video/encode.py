@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.identity import decides
 from vsr_adapter.video.colour import Matrix, from_rgb, halve, rounded
 from vsr_adapter.video.images import write_png
 from vsr_adapter.video.index import Look
@@ -64,12 +65,12 @@ class Encoding:
         threads: of the encoder: part of what decides its bits.
     """
 
-    format: Format = "auto"
-    codec: CodecName = "x264"
-    crf: float = 16
-    preset: str = "medium"
-    depth: int | None = None
-    threads: int = 2
+    format: Format = decides("auto")
+    codec: CodecName = decides("x264")
+    crf: float = decides(16)
+    preset: str = decides("medium")
+    depth: int | None = decides(None)
+    threads: int = decides(2)
 
     def __post_init__(self) -> None:
         if self.format == "mp4" and self.codec in ("ffv1", "prores"):

@@ -7,7 +7,7 @@ from typing import Any
 from vsr_adapter.errors import UserError
 
 
-def settled(config: dict[str, Any], defaults: dict[str, Any], what: str) -> dict[str, Any]:
+def with_defaults(config: dict[str, Any], defaults: dict[str, Any], what: str) -> dict[str, Any]:
     """The published config over the published defaults; keys that nothing here reads are named in one warning.
 
     Args:

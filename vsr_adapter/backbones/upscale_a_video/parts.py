@@ -13,6 +13,7 @@ from vsr_adapter.backbones.upscale_a_video.unet import UpscaleUNet
 from vsr_adapter.backbones.upscale_a_video.vae import VideoVAE
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import Precision, channels_last
+from vsr_adapter.types import Condition
 
 
 def lavie_names(name: str) -> str:
@@ -48,12 +49,10 @@ class UpscaleUNetPart(NoisedLowResUNet):
         if not torch.cuda.is_available():
             channels_last(self.network)
 
-    def denoise(
-        self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None
-    ) -> Tensor:
+    def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """v, shape of ``z_t``; ``low_res`` is that of `noise_low_res`."""
-        assert low_res is not None  # Backbone.denoise has seen to it
-        return self.network(z_t, t, tokens, low_res.transpose(1, 2), given(noise_level))
+        assert condition.low_res is not None  # Backbone.denoise has seen to it
+        return self.network(z_t, t, condition.tokens, condition.low_res.transpose(1, 2), given(condition.noise_level))
 
 
 class VideoVAEPart(VAEPart):

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from vsr_adapter.video.resize import bicubic_downscale, bicubic_upscale
+from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 
 DETAIL = 0.125  # about the standard deviation of what bicubic upscaling lacks, of pixels in [-1, 1]
 

@@ -10,7 +10,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from vsr_adapter.backbones.low_res import check_low_res, each_noise_level
-from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, settled
+from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, with_defaults
 from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_GROUPS, TemporalBlock, VideoResnetBlock, per_frame
 from vsr_adapter.backbones.upscale_a_video.transformer import RotaryEmbedding, VideoTransformer
 from vsr_adapter.errors import UserError
@@ -180,7 +180,7 @@ class UpscaleUNet(nn.Module):
         Raises:
             UserError: the config asks for another architecture.
         """
-        return cls(settled(config, DEFAULTS, "UpscaleUNet"))
+        return cls(with_defaults(config, DEFAULTS, "UpscaleUNet"))
 
     def check(self) -> None:
         """Refuses configs of other architectures."""

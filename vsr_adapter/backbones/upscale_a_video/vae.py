@@ -8,7 +8,7 @@ from diffusers.models.downsampling import Downsample2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, settled
+from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, with_defaults
 from vsr_adapter.backbones.upscale_a_video.layers import VideoResnetBlock, VideoResnetBlockPlus, per_frame
 from vsr_adapter.backbones.upscale_a_video.skip import DETAIL, detail, upscaled
 from vsr_adapter.errors import UserError
@@ -220,7 +220,7 @@ class VideoVAE(nn.Module):
         Raises:
             UserError: the config asks for another architecture.
         """
-        settings = settled(config, DEFAULTS, "VideoVAE")
+        settings = with_defaults(config, DEFAULTS, "VideoVAE")
         levels = len(settings["block_out_channels"])
         for key, kind in [("down_block_types", "DownEncoderBlock3D"), ("up_block_types", "UpDecoderBlock3D")]:
             if key not in config:

@@ -8,7 +8,7 @@ from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.video.resize import bicubic_downscale
+from vsr_adapter.resize import bicubic_downscale
 
 
 class Degradation(ABC):

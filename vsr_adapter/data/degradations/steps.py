@@ -39,7 +39,7 @@ def from_8_bit(images: np.ndarray, like: Tensor) -> Tensor:
     return torch.from_numpy(images).permute(0, 3, 1, 2).to(like) / 255
 
 
-def resized(clip: Tensor, height: int, width: int, mode: str) -> Tensor:
+def interpolated(clip: Tensor, height: int, width: int, mode: str) -> Tensor:
     """Without antialiasing, as OpenCV."""
     if clip.shape[-2:] == (height, width):
         return clip
@@ -131,8 +131,8 @@ class Resize:
         mode, scales = draws.choice(FILTERS), draws.walk(low, high, self.step, len(clip)).tolist()
         height, width = clip.shape[-2:]
         sizes = [(max(int(height * s / 2), 1) * 2, max(int(width * s / 2), 1) * 2) for s in scales]
-        frames = [resized(frame[None], *size, mode) for frame, size in zip(clip, sizes, strict=True)]
-        return torch.cat([resized(frame, *sizes[0], "bicubic") for frame in frames])
+        frames = [interpolated(frame[None], *size, mode) for frame, size in zip(clip, sizes, strict=True)]
+        return torch.cat([interpolated(frame, *sizes[0], "bicubic") for frame in frames])
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class ResizeTo:
 
     def __call__(self, clip: Tensor, draws: Draws) -> Tensor:
         """By a random filter."""
-        return resized(clip, self.height, self.width, draws.choice(FILTERS))
+        return interpolated(clip, self.height, self.width, draws.choice(FILTERS))
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,16 @@ import torch
 import torch.nn.functional as F
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.inference.streaming import upscale_stretch
+from vsr_adapter.jobs import journal
+from vsr_adapter.jobs.jobs import Job, Stretch
+from vsr_adapter.jobs.plan import Unit, check_target, output_size
 from vsr_adapter.model import VSRModel
-from vsr_adapter.predict import journal
-from vsr_adapter.predict.jobs import Job, Stretch
-from vsr_adapter.predict.plan import Unit, check_target, output_size
-from vsr_adapter.restore import restore_stretch
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.video.encode import open_encoder
 from vsr_adapter.video.index import index
 from vsr_adapter.video.join import join
 from vsr_adapter.video.read import Frame, read
-from vsr_adapter.video.resize import bicubic_upscale
 
 Tick = Callable[[int], object]
 
@@ -105,13 +105,13 @@ def compute(model: VSRModel, job: Job, stretch: Stretch, tick: Tick) -> Written:
     repeated: list[int] = []
     try:
         with open_encoder(part, stretch.begin, width, height, known.info.rate, options.encoding, look) as encoder:
-            upscaled = restore_stretch(model, frames, stretch.windows, stretch.begin, stretch.end, job.tiles)
+            upscaled = upscale_stretch(model, frames, stretch.windows, stretch.begin, stretch.end, job.tiles)
             for number, rgb in enumerate(upscaled, stretch.begin):
                 original = source.popleft()
                 if original.damaged:
                     (dropped if options.damaged == "skip" else repeated).append(number)
                 if not original.damaged or options.damaged != "skip":
-                    encoder.write(resized(rgb, original.alpha, model.scale, height, width))
+                    encoder.write(at_size(rgb, original.alpha, model.scale, height, width))
                 tick(1)
     except BaseException:
         discard(part)
@@ -128,7 +128,7 @@ def remembered(frames: Iterator[Frame], skip: int, source: deque[Frame]) -> Iter
         yield frame.rgb
 
 
-def resized(rgb: np.ndarray, alpha: np.ndarray | None, scale: int, height: int, width: int) -> Frame:
+def at_size(rgb: np.ndarray, alpha: np.ndarray | None, scale: int, height: int, width: int) -> Frame:
     """An upscaled frame at the size wanted: smaller with antialiasing; alpha is upscaled bicubically.
 
     Args:

@@ -14,8 +14,10 @@ from torch.utils._pytree import tree_leaves
 
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import kernels
+from vsr_adapter.inference.tiles import plan_tiles
 from vsr_adapter.model import VSRModel
-from vsr_adapter.tiles import Tiling, plan_tiles
+from vsr_adapter.sampling import Tiling
+from vsr_adapter.types import Condition
 
 SIDES = range(160, 31, -16)  # up to twice what adapters are trained on
 # a folder of videos has one size of tile; counting takes seconds
@@ -85,11 +87,11 @@ def counted(model: VSRModel, batch: int, rows: int, columns: int) -> int:
         z = torch.empty(batch, latent[0], model.window, *latent[1:], device=lr.device)
         tokens = torch.empty(batch, model.adapter.tokens, unet.text_dim, device=lr.device)
         level = torch.zeros(batch, dtype=torch.long, device=lr.device) if unet.needs_low_res else None
-        low_res = lr if unet.needs_low_res else None
+        condition = Condition(tokens, lr if unet.needs_low_res else None, level)
         t = torch.zeros(batch, device=lr.device)
         # `kernels` outside: it asks for the real weights' precision
         steps: list[tuple[Any, Callable[[], Tensor]]] = [
-            (model.backbone.unet, lambda: model.backbone.unet.denoise(z, t, tokens, low_res, level)),
+            (model.backbone.unet, lambda: model.backbone.unet.denoise(z, t, condition)),
             (model.backbone.vae, lambda: model.decode(z, lr)),
             (model.encoder, lambda: model.encoder(lr)),
         ]
@@ -114,16 +116,17 @@ def free(device: torch.device) -> int:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
 
 
-def settled(model: VSRModel, height: int, width: int) -> Tiling:
+def fitting_tiles(model: VSRModel, height: int, width: int) -> Tiling:
     """The model's tiling with a number for ``auto``: the largest tile that fits.
 
     Raises:
         UserError: none fits.
     """
-    if model.tiles.size != "auto":
-        return model.tiles
+    tiles = model.sampling.tiles
+    if tiles.size != "auto":
+        return tiles
     room = free(model.backbone.device) * SHARE - frame_buffers(model, height, width)
-    sides = [replace(model.tiles, size=side, overlap=min(model.tiles.overlap, side // 4)) for side in SIDES]
+    sides = [replace(tiles, size=side, overlap=min(tiles.overlap, side // 4)) for side in SIDES]
     reference = sides[-1]
     # activations grow with the area: convolutions by themselves, attention by the kernels that never hold its matrix
     area = activations(model, reference, SIDES[-1], SIDES[-1]) / SIDES[-1] ** 2

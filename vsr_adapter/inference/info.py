@@ -13,7 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from vsr_adapter.adapters import Adapter, LinearLinear
 from vsr_adapter.backbones import Backbone
 from vsr_adapter.conditioning import FrozenViT
-from vsr_adapter.restorer import parse_model
+from vsr_adapter.inference.config import read_model
+from vsr_adapter.types import Condition
 
 # Table 4.6 of the thesis and its caption, by the true number of parameters
 THESIS = {
@@ -52,7 +53,7 @@ def read_stack(path: Path) -> tuple[Backbone, FrozenViT, Adapter]:
         backbone = parser.instantiate(parser.parse_args([f"--backbone={path}"])).backbone
         encoder = FrozenViT()
         return backbone, encoder, LinearLinear(8, encoder.tokens, encoder.dim, backbone.capabilities.unet.text_dim)
-    model = parse_model(path)
+    model = read_model(path)
     return model.backbone, model.encoder, model.adapter
 
 
@@ -86,7 +87,7 @@ def cost(backbone: Backbone, encoder: FrozenViT, adapter: Adapter, size: int, fr
             features = encoder(lr)
         tokens = adapter(features)
         reached.append(counter.get_total_flops())
-        prediction = backbone.denoise(z, t, tokens, low_res, level)
+        prediction = backbone.denoise(z, t, Condition(tokens, low_res, level))
         reached.append(counter.get_total_flops())
         prediction.sum().backward()
         reached.append(counter.get_total_flops())

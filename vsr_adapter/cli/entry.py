@@ -9,11 +9,12 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vsr_adapter.errors import UserError
-from vsr_adapter.front import CommandLineError, find_config, parse
+from vsr_adapter.assets import find_config
+from vsr_adapter.cli.options import parse
+from vsr_adapter.errors import CommandLineError, UserError
 
 if TYPE_CHECKING:
-    from vsr_adapter.module import AdapterModule
+    from vsr_adapter.training.module import AdapterModule
 
 INTERRUPTED = 130  # what a shell reports of SIGINT
 
@@ -33,17 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options, arguments = parse(sys.argv[1:] if argv is None else argv)
         if options.command == "export":
-            from vsr_adapter.commands import export
+            from vsr_adapter.cli.commands import export
 
             export(options.checkpoint, options.file)
             return 0
         if options.command == "info":
-            from vsr_adapter.info import info
+            from vsr_adapter.inference.info import info
 
             print(info(find_config(options.config), options.size, options.frames, options.steps))
             return 0
         if options.command == "compare":
-            from vsr_adapter.compare import main as compare
+            from vsr_adapter.evaluation.compare import main as compare
 
             compare(arguments)
             return 0
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(report.lines))
             return int(report.problems > 0)
         if options.command == "convert":
-            from vsr_adapter.commands import convert
+            from vsr_adapter.cli.commands import convert
 
             convert(options.source)
             return 0
@@ -83,11 +84,12 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
     """Runs one of the trainer's commands; returns the exit code."""
     from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-    from vsr_adapter.callbacks import TestReport
-    from vsr_adapter.checkpoint import read_checkpoint
-    from vsr_adapter.data.datamodule import ClipDataModule
-    from vsr_adapter.module import AdapterModule
-    from vsr_adapter.predict.report import say_what_is_random, summarise, unfinished, wait_for_others
+    from vsr_adapter.jobs.report import say_what_is_random, summarise, unfinished, wait_for_others
+    from vsr_adapter.model import NETWORKS
+    from vsr_adapter.training.callbacks import TestReport
+    from vsr_adapter.training.checkpoints import read_checkpoint
+    from vsr_adapter.training.datamodule import ClipDataModule
+    from vsr_adapter.training.module import AdapterModule
 
     quieten(arguments[0])
 
@@ -120,10 +122,8 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
         def after_instantiate_classes(self) -> None:
             opened.append(self)
             if self.subcommand == "predict":
-                # of the stack, all that decides bits: what only training knows is not among it
-                training = ("optimizer", "warmup_steps", "adapter_file", "tiles", "time_steps", "objective")
-                stack = {name: value for name, value in self.config.predict.model.items() if name not in training}
-                self.datamodule.settings = {"model": json.loads(json.dumps(stack, default=str))}
+                networks = {name: self.config.predict.model[name] for name in NETWORKS}
+                self.datamodule.settings = {"networks": json.loads(json.dumps(networks, default=str))}
                 if self.trainer.is_global_zero and not self.datamodule.predict.quiet and not as_json:
                     say_what_is_random(self.model.model, bool(self.config.predict.ckpt_path))
 

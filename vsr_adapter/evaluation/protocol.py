@@ -23,7 +23,8 @@ def protocol(
         where: device and precision.
         tiled: whether clips were sampled in tiles.
     """
-    tiles = model.tiles
+    sampling = model.sampling
+    tiles = sampling.tiles
     weights = [fingerprint(part, SAMPLED)[:12] for part in (model.backbone, model.encoder)]
     parts = model.made_of()
     sampler = model.sampler
@@ -32,10 +33,10 @@ def protocol(
         "metrics": preparation(metrics),
         "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}; weights {', '.join(weights)}",
         "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
-        "condition": model.condition_mode,
-        "post-processing": ", ".join(type(step).__name__ for step in model.postprocess) or "none",
+        "condition": sampling.condition,
+        "post-processing": ", ".join(type(step).__name__ for step in sampling.postprocess or []) or "none",
         "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
-        f"{type(model.start).__name__}, guidance {model.guidance_scale:g}, seed {model.seed}",
+        f"{type(model.start).__name__}, guidance {sampling.guidance_scale:g}, seed {sampling.seed}",
         "tiles": f"{tiles.size}, overlap {tiles.overlap}, {tiles.mode}" if tiled else "none",
         "run": where,
         "versions": versions(),

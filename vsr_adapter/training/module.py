@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -16,17 +17,20 @@ from torchmetrics import MeanMetric
 from tqdm import tqdm
 
 from vsr_adapter.adapters.files import check_fits, describe
+from vsr_adapter.diffusion import TimeSteps, UniformTimeSteps
 from vsr_adapter.errors import UserError
-from vsr_adapter.memory import settled
+from vsr_adapter.evaluation.score import default_metrics, score
+from vsr_adapter.evaluation.table import Score
+from vsr_adapter.inference.memory import fitting_tiles
+from vsr_adapter.inference.sample import finished, sample
+from vsr_adapter.inference.streaming import upscale_in_tiles
+from vsr_adapter.jobs.run import run_unit
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
-from vsr_adapter.predict.run import run_unit
-from vsr_adapter.report.score import default_metrics, score
-from vsr_adapter.report.table import Score
-from vsr_adapter.restore import upscale_in_tiles
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.seeds import NoiseField
+from vsr_adapter.training.loss import Loss, ObjectiveName
 from vsr_adapter.types import Clip
-from vsr_adapter.video.resize import bicubic_upscale
 
 
 class Tested(NamedTuple):
@@ -50,6 +54,10 @@ class AdapterModule(LightningModule):
     Args:
         optimizer: gets the adapter's parameters.
         warmup_steps: optimizer steps of linear warm-up before the cosine.
+        objective: ``epsilon`` is Eq. 3.4; ``prediction`` the squared error of what the network itself predicts, which
+            also teaches at zero terminal SNR (`prediction_loss`).
+        time_steps: which training times a step looks at: recipe A (where None), B or C.
+        adapter_file: exported adapter to start from (`vsr export`).
         metrics: of a test; None takes PSNR, SSIM, LPIPS and E_warp with their defaults.
         **kwargs: of `VSRModel`.
     """
@@ -58,6 +66,9 @@ class AdapterModule(LightningModule):
         self,
         optimizer: OptimizerFactory = lambda params: Adam(params, lr=1e-4),
         warmup_steps: int = 100,
+        objective: ObjectiveName = "epsilon",
+        time_steps: TimeSteps | None = None,
+        adapter_file: Path | None = None,
         metrics: list[ClipMetric] | None = None,
         **kwargs: Any,
     ):
@@ -65,6 +76,9 @@ class AdapterModule(LightningModule):
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.model = VSRModel(**kwargs)
+        self.loss = Loss(objective, time_steps or UniformTimeSteps())
+        if adapter_file is not None:
+            self.model.load_adapter(adapter_file)
         self.val_loss = MeanMetric()
         self.metrics = ModuleList(metrics or [])
 
@@ -92,7 +106,7 @@ class AdapterModule(LightningModule):
 
     def training_step(self, clip: Clip, batch_idx: int) -> Tensor:
         """Mean of Eq. 3.4 over the batch; its noise is named by (seed, epoch, clip)."""
-        loss = self.model.loss(clip, ("fit", self.current_epoch)).mean()
+        loss = self.loss(self.model, clip, ("fit", self.current_epoch)).mean()
         if not torch.isfinite(loss):
             raise UserError(
                 f"train/loss {loss.item()} at step {self.global_step}: must be finite; lower --model.optimizer.lr, "
@@ -108,7 +122,7 @@ class AdapterModule(LightningModule):
 
     def validation_step(self, clip: Clip, batch_idx: int) -> None:
         """Eq. 3.4 with times and noise fixed per clip, so that epochs compare."""
-        loss = self.model.loss(clip, ("val",)).mean()
+        loss = self.loss(self.model, clip, ("val",)).mean()
         # a float with `sync_dist` is wrong where processes have different numbers of clips: Lightning 2.6 divides by
         # the mean number, cut to a whole one (3 clips on two processes gave 1.5 times the mean)
         self.val_loss.update(loss, clip.batch_size)
@@ -123,14 +137,14 @@ class AdapterModule(LightningModule):
         """
         frames = range(clip.lr.shape[1])
         if whole:
-            tiles = settled(self.model, *clip.lr.shape[-2:])
+            tiles = fitting_tiles(self.model, *clip.lr.shape[-2:])
             videos = [
-                upscale_in_tiles(self.model, lr, 0, tiles, (self.model.seed, name), len(frames))
+                upscale_in_tiles(self.model, lr, 0, tiles, (self.model.sampling.seed, name), len(frames))
                 for lr, name in zip(clip.lr, clip.name, strict=True)
             ]
             return torch.stack(videos).to(clip.lr.device)
-        fields = [NoiseField((self.model.seed, name), frames) for name in clip.name]
-        return self.model.finished(self.model.sample(clip.lr, fields), clip.lr)
+        fields = [NoiseField((self.model.sampling.seed, name), frames) for name in clip.name]
+        return finished(self.model, sample(self.model, clip.lr, fields), clip.lr)
 
     def test_step(self, clip: Clip, batch_idx: int, dataloader_idx: int = 0) -> Tested:
         """Scores of the output, of bicubic, and of the truth, whose E_warp is not 0."""
@@ -183,7 +197,12 @@ class AdapterModule(LightningModule):
         """Adds what `vsr export` and a later load must know."""
         checkpoint["vsr_adapter"] = {
             "adapter": describe(self.model.adapter),
-            "made_by": {**self.model.made_of(), "version": version("vsr-adapter"), "step": self.global_step},
+            "made_by": {
+                **self.model.made_of(),
+                "time_steps": type(self.loss.time_steps).__name__,
+                "version": version("vsr-adapter"),
+                "step": self.global_step,
+            },
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

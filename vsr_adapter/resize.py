@@ -23,7 +23,7 @@ def pad_symmetric(video: Tensor, pad: int) -> Tensor:
     return video.index_select(-2, rows).index_select(-1, columns)
 
 
-def resized(video: Tensor, scale_factor: float, pad: int) -> Tensor:
+def interpolated(video: Tensor, scale_factor: float, pad: int) -> Tensor:
     """Antialiased bicubic (a = -0.5, which torch uses only with antialiasing) of a padded video, still padded."""
     padded = pad_symmetric(video, pad)
     frames = padded.reshape(-1, *padded.shape[-3:]).float()
@@ -51,7 +51,7 @@ def bicubic_downscale(hr: Tensor, factor: int = 4) -> Tensor:
             f"crop to {width // factor * factor}x{height // factor * factor}"
         )
     pad = PAD // factor
-    small = resized((hr.float() * 255).round(), 1 / factor, pad * factor)
+    small = interpolated((hr.float() * 255).round(), 1 / factor, pad * factor)
     cropped = small[..., pad : pad + height // factor, pad : pad + width // factor]
     return (cropped.clamp(0, 255) + 0.5).floor() / 255
 
@@ -67,7 +67,7 @@ def bicubic_upscale(lr: Tensor, factor: int = 4) -> Tensor:
         Shape (..., 3, h * factor, w * factor), clamped to [0, 1].
     """
     pad = 4
-    large = resized(lr, factor, pad)
+    large = interpolated(lr, factor, pad)
     height, width = lr.shape[-2] * factor, lr.shape[-1] * factor
     return (
         large[..., pad * factor : pad * factor + height, pad * factor : pad * factor + width].clamp(0, 1).to(lr.dtype)

@@ -13,15 +13,14 @@ from torch.utils.data import default_collate
 
 from vsr_adapter.data.alignment import CLEAR, align_upscaled
 from vsr_adapter.data.clips import ClipDataset
-from vsr_adapter.errors import UserError
-from vsr_adapter.front import CommandLineError
+from vsr_adapter.errors import CommandLineError, UserError
+from vsr_adapter.evaluation.protocol import preparation, versions
+from vsr_adapter.evaluation.score import default_metrics, score
+from vsr_adapter.evaluation.table import Score, Table
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.metrics.base import check_video
 from vsr_adapter.peers import Ask, Bicubic, Peer
-from vsr_adapter.report.protocol import preparation, versions
-from vsr_adapter.report.score import default_metrics, score
-from vsr_adapter.report.table import Score, Table
-from vsr_adapter.video.resize import bicubic_downscale
+from vsr_adapter.resize import bicubic_downscale
 
 LATE = 2  # frames that are searched on each side
 

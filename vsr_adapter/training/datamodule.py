@@ -18,13 +18,13 @@ from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import SAMPLED, fingerprint
+from vsr_adapter.jobs.estimate import afforded
+from vsr_adapter.jobs.journal import current, done_record
+from vsr_adapter.jobs.options import PredictOptions
+from vsr_adapter.jobs.plan import Plan, Refused, plan, prepare
+from vsr_adapter.jobs.report import alive, outline
+from vsr_adapter.jobs.targets import is_file, pair
 from vsr_adapter.model import VSRModel
-from vsr_adapter.predict.estimate import checked
-from vsr_adapter.predict.journal import current, done_record
-from vsr_adapter.predict.options import PredictOptions
-from vsr_adapter.predict.plan import Plan, Refused, plan, prepare
-from vsr_adapter.predict.report import alive, outline
-from vsr_adapter.predict.targets import is_file, pair
 
 DEFAULT_OPTIONS = PredictOptions()
 
@@ -268,7 +268,7 @@ class ClipDataModule(LightningDataModule):
         for job in [job for job in found.jobs if self.predict.estimate and job.source not in skipped]:
             try:
                 with self.trainer.precision_plugin.forward_context():
-                    costs[job.source] = checked(model, job)
+                    costs[job.source] = afforded(model, job)
             except UserError as error:
                 found.jobs.remove(job)
                 found.refused.append(Refused(job.source, str(error)))

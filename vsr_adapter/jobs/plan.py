@@ -3,17 +3,18 @@
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.memory import settled
+from vsr_adapter.identity import deciding
+from vsr_adapter.inference.memory import fitting_tiles
+from vsr_adapter.jobs.jobs import Job, Stretch, content_of, folder_of, other_folders, plan_stretches
+from vsr_adapter.jobs.journal import begin, current, done_record, plans
+from vsr_adapter.jobs.options import PredictOptions
+from vsr_adapter.jobs.targets import Video, named
 from vsr_adapter.model import VSRModel
-from vsr_adapter.predict.jobs import Job, Stretch, folder_of, identity, other_folders, plan_stretches
-from vsr_adapter.predict.journal import begin, current, done_record, plans
-from vsr_adapter.predict.options import PredictOptions
-from vsr_adapter.predict.targets import Video, named
 from vsr_adapter.video.index import Index, index
 from vsr_adapter.video.join import copied
 from vsr_adapter.video.scenes import can_detect, scene_cuts
@@ -57,7 +58,7 @@ def plan(model: VSRModel, videos: Iterable[Video], options: PredictOptions, sett
         model: its window, tiles and seed are part of the plan.
         videos: sources and targets.
         options: of the run.
-        settings: what else decides the bits: weights, precision, versions.
+        settings: what else decides the bits: networks and their weights, precision, versions.
     """
     found = Plan([], [])
     for video in videos:
@@ -97,18 +98,15 @@ def job_of(model: VSRModel, video: Video, options: PredictOptions, settings: Map
     detect = options.cuts == "on" or (options.cuts == "auto" and can_detect())
     cuts = scene_cuts(video.source, options.start, last - options.start, model.window) if detect else []
     stretches = plan_stretches(options.start, last, cuts, model.window, model.overlap, options.segment)
-    tiles = settled(model, known.info.height, known.info.width)  # once, before all that follows from it
+    tiles = fitting_tiles(model, known.info.height, known.info.width)  # once, before all that follows from it
+    # as it is done, so that two ways to ask for the same result are one
+    done = replace(options, frames=last - options.start, height=height, cuts="on" if detect else "off")
     decides = {
         **settings,
-        "input": identity(video.source, known),
-        "encoding": asdict(options.encoding),
-        "tiles": asdict(tiles),
-        "size": [width, height],
-        "windows": [model.window, model.overlap, options.segment],
+        "input": content_of(video.source, known),
+        "sampling": deciding(replace(model.sampling, tiles=tiles)),
+        "options": deciding(done),
         "cuts": cuts,
-        "frames": [options.start, last],
-        "damaged": options.damaged,
-        "threads": options.threads,
     }
     notes = [said] if said else []
     notes += notes_on(video, known, options, target)

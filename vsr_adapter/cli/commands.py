@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 
 from vsr_adapter.adapters.files import save_adapter
 from vsr_adapter.backbones.loading import tensors
-from vsr_adapter.checkpoint import read_checkpoint
 from vsr_adapter.errors import UserError
+from vsr_adapter.training.checkpoints import read_checkpoint
 
 
 def convert(source: Path) -> None:

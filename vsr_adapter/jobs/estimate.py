@@ -12,17 +12,17 @@ from typing import NamedTuple
 import torch
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.memory import activations, frame_buffers, free
+from vsr_adapter.inference.memory import activations, frame_buffers, free
+from vsr_adapter.inference.streaming import upscale_stretch
+from vsr_adapter.inference.tiles import plan_tiles
+from vsr_adapter.jobs.jobs import Job
+from vsr_adapter.jobs.plan import output_size
+from vsr_adapter.jobs.run import at_size, out_of_memory
 from vsr_adapter.model import VSRModel
-from vsr_adapter.predict.jobs import Job
-from vsr_adapter.predict.plan import output_size
-from vsr_adapter.predict.run import out_of_memory, resized
-from vsr_adapter.restore import restore_stretch
-from vsr_adapter.tiles import plan_tiles
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.video.encode import open_encoder
 from vsr_adapter.video.index import index, packet_sizes
 from vsr_adapter.video.read import Frame, read
-from vsr_adapter.video.resize import bicubic_upscale
 
 PLACES, TRIED = 4, 36  # stretches of a video, and their frames, that are encoded to see how large they become
 WORTH = 20  # tiles, over all windows, from which on one is upscaled for it: at most a twentieth of the work
@@ -93,7 +93,7 @@ def bicubic(frames: Iterable[Frame], scale: int, height: int, width: int) -> Ite
     """Frames upscaled without the stack."""
     for frame in frames:
         large = bicubic_upscale(torch.from_numpy(frame.rgb).permute(2, 0, 1)[None], scale)[0]
-        yield resized(large.permute(1, 2, 0).numpy(), frame.alpha, scale, height, width)
+        yield at_size(large.permute(1, 2, 0).numpy(), frame.alpha, scale, height, width)
 
 
 def detail(model: VSRModel, job: Job, height: int, width: int) -> Size | None:
@@ -127,8 +127,8 @@ def detail(model: VSRModel, job: Job, height: int, width: int) -> Size | None:
         for one, whole, extent in zip(side, (height, width), (info.height, info.width), strict=True)
     ]
     try:
-        upscaled = restore_stretch(model, (frame.rgb for frame in part), [window], *window, job.tiles)
-        ours = encoded(job, (resized(rgb, None, model.scale, *out) for rgb in upscaled), *out)
+        upscaled = upscale_stretch(model, (frame.rgb for frame in part), [window], *window, job.tiles)
+        ours = encoded(job, (at_size(rgb, None, model.scale, *out) for rgb in upscaled), *out)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
@@ -162,7 +162,7 @@ def disk(model: VSRModel, job: Job) -> Disk:
     return Disk(round(links * size), ratio is not None)
 
 
-def checked(model: VSRModel, job: Job) -> str:
+def afforded(model: VSRModel, job: Job) -> str:
     """The estimates, in words.
 
     Raises:

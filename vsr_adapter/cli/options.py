@@ -8,11 +8,12 @@ import argparse
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from vsr_adapter.errors import UserError
+from vsr_adapter.assets import find_config
+from vsr_adapter.errors import CommandLineError
+from vsr_adapter.renamed import check_config, check_moved
 
 LIGHTNING_OPTIONS = ("--model", "--data", "--trainer", "--report", "--seed_everything", "--ckpt_path", "--print_config")
 PARTS = ("--model.", "--data.", "--trainer.", "--report.")
@@ -25,32 +26,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage."""
         raise CommandLineError(f"{message}; see {self.prog} --help")
-
-
-class CommandLineError(UserError):
-    """The command line is wrong: exit code 2."""
-
-
-def config_folders() -> list[Path]:
-    """Where shipped configs lie: beside the package in a clone, inside it in a wheel."""
-    spec = find_spec("vsr_adapter")
-    assert spec is not None
-    assert spec.origin is not None
-    package = Path(spec.origin).parent
-    return [package / "configs", package.parent / "configs"]
-
-
-def find_config(name: str) -> Path:
-    """A config file, or the shipped one of that name.
-
-    Raises:
-        CommandLineError: there is neither.
-    """
-    for path in (Path(name), *(folder / name for folder in config_folders())):
-        if path.is_file():
-            return path
-    shipped = sorted(path.name for folder in config_folders() if folder.is_dir() for path in folder.glob("*.yaml"))
-    raise CommandLineError(f"--config {name}: no such file; name a file, or a shipped one: {', '.join(shipped)}")
 
 
 def existing(name: str) -> Path:
@@ -108,7 +83,7 @@ def build_parser() -> Parser:
     info.add_argument("--size", type=positive, default=80, help="side of the low-resolution frames, in pixels")
     info.add_argument("--frames", type=positive, default=8, help="of a clip")
     info.add_argument("--steps", type=positive, default=30, help="denoising steps of a clip")
-    # its options are those of a function: `vsr_adapter.compare` reads them
+    # its options are those of a function: `vsr_adapter.evaluation.compare` reads them
     commands.add_parser("compare", help="one table for several methods", add_help=False)
     data = commands.add_parser("data", help="look at data sets", allow_abbrev=False)
     looks = data.add_subparsers(dest="look", required=True, metavar="COMMAND", parser_class=Parser)
@@ -162,7 +137,7 @@ def add_run_options(command: argparse.ArgumentParser, name: str) -> None:
 
 
 def add_predict_options(command: argparse.ArgumentParser) -> None:
-    """How videos are read and written; each is a setting of ``--data.predict`` or of ``--model.tiles`` as well."""
+    """How videos are read and written; each is a setting of ``--data.predict`` or of ``--model.sampling`` as well."""
     formats, codecs = ["auto", "mp4", "mkv", "mov", "png", "png16"], ["x264", "x265", "ffv1", "prores"]
     command.add_argument("--output_format", choices=formats, help="container, or PNG of 8 or 16 bits (default mp4)")
     command.add_argument("--codec", choices=codecs, help="of videos (default x264)")
@@ -190,6 +165,8 @@ def check_rest(rest: Sequence[str], prog: str) -> None:
     for word in rest:
         if word.startswith("--"):
             option = word.split("=")[0]
+            if option.startswith("--model."):
+                check_moved([option.removeprefix("--model.").rstrip("+")], prog, "--model.{}")
             if option not in LIGHTNING_OPTIONS and not option.startswith(PARTS):
                 raise CommandLineError(
                     f"{option}: no such option; see {prog} --help, or set --model.X, --data.X, --trainer.X"
@@ -208,17 +185,19 @@ def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> lis
     if not configs and options.command == "predict":
         configs = [DEFAULT_CONFIG]
         if options.adapter or options.ckpt_path:
-            settings["model.condition"] = "on"  # of the default stack alone, which goes without an adapter
+            settings["model.sampling.condition"] = "on"  # of the default stack alone, which goes without an adapter
     arguments = [options.command]
     for name in configs:
-        arguments += ["--config", str(find_config(name))]
+        path = find_config(name)
+        check_config(path)
+        arguments += ["--config", str(path)]
     if options.seed is not None:
-        settings |= dict.fromkeys(("seed_everything", "model.seed", "data.seed"), options.seed)
+        settings |= dict.fromkeys(("seed_everything", "model.sampling.seed", "data.seed"), options.seed)
     settings["model.adapter_file"] = options.adapter
     settings["ckpt_path"] = options.ckpt_path
-    settings["model.sampler.steps"] = getattr(options, "steps", None)
+    settings["model.sampling.sampler.steps"] = getattr(options, "steps", None)
     if getattr(options, "condition", None):
-        settings["model.condition"] = options.condition
+        settings["model.sampling.condition"] = options.condition
     if options.command == "test":
         settings["report.folder"] = options.output
     if options.command == "predict":
@@ -229,7 +208,7 @@ def lightning_arguments(options: argparse.Namespace, rest: Sequence[str]) -> lis
         settings |= {
             f"data.predict.{name}": getattr(options, name) for name in ("height", "start", "frames", "damaged")
         }
-        settings["model.tiles.size"] = options.tile
+        settings["model.sampling.tiles.size"] = options.tile
         flags = {"overwrite": options.overwrite, "clean": options.clean, "quiet": options.quiet or options.json}
         settings |= {f"data.predict.{name}": "true" for name, given in flags.items() if given}
     arguments += [f"--{name}={value}" for name, value in settings.items() if value is not None]

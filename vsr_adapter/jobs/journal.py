@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from vsr_adapter.predict.jobs import Job, Stretch
-from vsr_adapter.tiles import Tiling
+from vsr_adapter.jobs.jobs import Job, Stretch
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.video.join import Segment
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.identity import decides, indifferent
 from vsr_adapter.video.encode import Encoding
 from vsr_adapter.video.read import Damage
 
@@ -34,18 +35,18 @@ class PredictOptions:
         UserError: a number out of its range.
     """
 
-    encoding: Encoding = DEFAULT_ENCODING
-    damaged: Damage = "fail"
-    cuts: Literal["auto", "on", "off"] = "auto"
-    segment: int = 12
-    start: int = 0
-    frames: int | None = None
-    height: int | None = None
-    threads: int | None = None
-    estimate: bool = True
-    overwrite: bool = False
-    quiet: bool = False
-    clean: bool = False
+    encoding: Encoding = decides(DEFAULT_ENCODING)
+    damaged: Damage = decides("fail")
+    cuts: Literal["auto", "on", "off"] = decides("auto")
+    segment: int = decides(12)
+    start: int = decides(0)
+    frames: int | None = decides(None)
+    height: int | None = decides(None)
+    threads: int | None = decides(None)
+    estimate: bool = indifferent(True)
+    overwrite: bool = indifferent(False)
+    quiet: bool = indifferent(False)
+    clean: bool = indifferent(False)
 
     def __post_init__(self) -> None:
         for name, least in [("segment", 1), ("frames", 1), ("height", 1), ("threads", 1), ("start", 0)]:

@@ -3,17 +3,17 @@
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vsr_adapter.predict.options import PredictOptions
-from vsr_adapter.tiles import Tiling
+from vsr_adapter.identity import deciding
+from vsr_adapter.jobs.options import PredictOptions
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.video.find import frame_files
 from vsr_adapter.video.index import Index
-from vsr_adapter.video.plan import Window, plan_windows
+from vsr_adapter.windows import Window, plan_windows
 
 SAMPLED = 1 << 20  # bytes of the head and of the tail of a file that name it
 
@@ -64,7 +64,7 @@ class Job(NamedTuple):
 
     def with_tiles(self, tiles: Tiling) -> "Job":
         """The same under another plan, in another folder."""
-        settings = {**self.settings, "tiles": asdict(tiles)}
+        settings = {**self.settings, "sampling": {**self.settings["sampling"], "tiles": deciding(tiles)}}
         return self._replace(tiles=tiles, settings=settings, folder=folder_of(self.target, settings))
 
 
@@ -92,7 +92,7 @@ def plan_stretches(first: int, last: int, cuts: Sequence[int], window: int, over
     ]
 
 
-def identity(source: Path, known: Index) -> dict[str, Any]:
+def content_of(source: Path, known: Index) -> dict[str, Any]:
     """What names the content of a source: its size, its times, and the head and tail of its bytes."""
     digest = blake2b(repr(known.times).encode(), digest_size=16)
     files = frame_files(source) if source.is_dir() else [source]

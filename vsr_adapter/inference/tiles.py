@@ -1,64 +1,21 @@
 """Frames in tiles: what is cut out, sampled and joined again."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vsr_adapter.errors import UserError
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.seeds import NoiseField
-from vsr_adapter.video.plan import Window, blend_tiles, check_window, plan_windows
+from vsr_adapter.windows import Window, blend_tiles, plan_windows
 
 Network = Callable[[Tensor, list[NoiseField]], Tensor]
 """Upscales clips (B, T, 3, h, w) with the noise of each."""
 Tile = tuple[Tensor, NoiseField]
 """A clip (1, T, 3, h, w) with its noise."""
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How frames are cut into tiles.
-
-    The ViT's tokens are computed for each tile, as in training; a frame smaller than a tile is padded to it by
-    replication.
-
-    Args:
-        size: side of a tile in low-resolution pixels, rounded up to what the backbone takes; ``auto`` is the largest
-            up to 160 that fits in the memory that is free.
-        overlap: what neighbours share, at least, and over which they are blended.
-        batch: tiles of a window that are sampled together; kernels may round differently at another batch.
-        mode: ``blend`` joins decoded tiles, ``joint`` their predictions too, after every step: no seams, and more
-            memory.
-
-    Raises:
-        UserError: tiles that do not advance, or an empty batch.
-    """
-
-    size: int | Literal["auto"] = 80
-    overlap: int = 16
-    batch: int = 1
-    mode: Literal["blend", "joint"] = "blend"
-
-    def __post_init__(self) -> None:
-        check_window(self.overlap + 1 if self.size == "auto" else self.size, self.overlap)
-        if self.batch < 1:
-            raise UserError(f"tiles.batch {self.batch}: at least 1 tile is sampled at once; pass 1")
-
-    def halved(self, multiple: int) -> Self:
-        """The same with tiles of half the side, for want of memory.
-
-        Raises:
-            UserError: they are as small as can be.
-        """
-        assert self.size != "auto"
-        size = self.size // 2 // multiple * multiple
-        if size < 2 * multiple or size < 16:
-            raise UserError(f"tile of {self.size}: out of memory, and none smaller makes sense; use a larger machine")
-        return replace(self, size=size, overlap=min(self.overlap, size // 4))
 
 
 class TilePlan(NamedTuple):

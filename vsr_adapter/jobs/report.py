@@ -8,10 +8,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from vsr_adapter.jobs import journal
+from vsr_adapter.jobs.jobs import Job
+from vsr_adapter.jobs.plan import Plan, output_size
 from vsr_adapter.model import VSRModel
-from vsr_adapter.predict import journal
-from vsr_adapter.predict.jobs import Job
-from vsr_adapter.predict.plan import Plan, output_size
 from vsr_adapter.video.index import index
 
 
@@ -24,7 +24,7 @@ def say_what_is_random(model: VSRModel, trained: bool) -> None:
     """
     parts = {"UNet": model.backbone.unet, "VAE": model.backbone.vae}
     random = [name for name, part in parts.items() if part.random]
-    if model.condition_mode != "off":  # else neither the ViT nor the adapter is asked
+    if model.sampling.condition != "off":  # else neither the ViT nor the adapter is asked
         random += ["ViT"] * model.encoder.random
         random += ["adapter"] * (not trained and model.made_by is None)
     if random:
@@ -54,7 +54,7 @@ def alive(folder: Path, rank: int) -> FileLock:
 def wait_for_others(folder: Path, world_size: int, plan: Plan) -> None:
     """Until every job is settled, or no other process is left to settle it: no barrier that a dead one would hang."""
     for rank in range(1, world_size):
-        while any(not settled(journal.current(job)) for job in plan.jobs):
+        while any(not is_over(journal.current(job)) for job in plan.jobs):
             try:
                 with alive(folder, rank).acquire(timeout=0.5):
                     break
@@ -62,7 +62,7 @@ def wait_for_others(folder: Path, world_size: int, plan: Plan) -> None:
                 continue
 
 
-def settled(job: Job) -> bool:
+def is_over(job: Job) -> bool:
     """Whether there is nothing left to do for a job."""
     now = journal.state(job)
     left = {stretch.number for stretch in job.stretches} - set(now.committed) - set(now.failed)

@@ -1,6 +1,7 @@
 """Streaming inference: frames in, upscaled frames out, one window in memory."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -8,13 +9,15 @@ import torch
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.memory import settled
+from vsr_adapter.inference.memory import fitting_tiles
+from vsr_adapter.inference.sample import finished, sample, sample_jointly
+from vsr_adapter.inference.tiles import TilePlan, cut_tiles, padded, plan_tiles, upscaled
 from vsr_adapter.model import VSRModel
-from vsr_adapter.tiles import TilePlan, Tiling, cut_tiles, padded, plan_tiles, upscaled
-from vsr_adapter.video.plan import Window, blend, stream_windows, windows_of
+from vsr_adapter.sampling import Tiling
+from vsr_adapter.windows import Window, blend, stream_windows, windows_of
 
 
-def restore(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def upscale_stream(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Upscales a stream of frames.
 
     Frames are read, denoised in windows of ``model.window`` frames that overlap by ``model.overlap`` and in tiles,
@@ -31,25 +34,25 @@ def restore(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np.ndarra
     Raises:
         UserError: a frame of another shape or dtype.
     """
-    stream = checked(frames)
+    stream = alike(frames)
     first = next(stream, None)
     if first is None:
         return
-    tiles = settled(model, *first.shape[:2])
+    tiles = fitting_tiles(model, *first.shape[:2])
     windows = stream_windows(chain([first], stream), model.window, model.overlap)
     for stretch in blend((window, upscale_window(model, block, window, tiles)) for window, block in windows):
         for frame in stretch:
             yield to_frame(frame, first.dtype)
 
 
-def restore_stretch(
+def upscale_stretch(
     model: VSRModel, frames: Iterable[np.ndarray], windows: list[Window], begin: int, end: int, tiles: Tiling
 ) -> Iterator[np.ndarray]:
     """Upscales a stretch of a video whose windows are planned.
 
     Args:
         model: with its weights loaded.
-        frames: from the start of the first window on, as for `restore`.
+        frames: from the start of the first window on, as for `upscale_stream`.
         windows: all that touch the stretch.
         begin: number of the first frame wanted.
         end: number after the last.
@@ -58,7 +61,7 @@ def restore_stretch(
     Yields:
         Frames ``begin`` to ``end``, the same whatever stretches the video is cut into.
     """
-    blocks = windows_of(checked(frames), windows)
+    blocks = windows_of(alike(frames), windows)
     parts = ((window, upscale_window(model, block, window, tiles)) for window, block in blocks)
     number = windows[0].start
     for stretch in blend(parts):
@@ -68,7 +71,7 @@ def restore_stretch(
             number += 1
 
 
-def checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def alike(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The frames, as long as they are alike and RGB.
 
     Raises:
@@ -105,7 +108,7 @@ def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window, til
     """
     video = torch.from_numpy(np.stack(block)).to(model.backbone.device).permute(0, 3, 1, 2)
     video = video / 255 if video.dtype == torch.uint8 else video.float()
-    return upscale_in_tiles(model, video, window.start, tiles, (model.seed, "predict"), model.window)
+    return upscale_in_tiles(model, video, window.start, tiles, (model.sampling.seed, "predict"), model.window)
 
 
 def upscale_in_tiles(
@@ -130,15 +133,15 @@ def upscale_in_tiles(
     if tiles.mode == "joint" and len(plan.places) > 1:
         result = jointly(model, whole, plan, key, start)
     else:
-        result = upscaled(whole, plan, tiles.batch, model.sample, key, start, model.scale)
+        result = upscaled(whole, plan, tiles.batch, partial(sample, model), key, start, model.scale)
     result = result[:count, :, : height * model.scale, : width * model.scale]
-    return model.finished(result[None], video[None].cpu())[0]
+    return finished(model, result[None], video[None].cpu())[0]
 
 
 def jointly(model: VSRModel, video: Tensor, plan: TilePlan, key: tuple[object, ...], start: int) -> Tensor:
     """A padded video (T, 3, H, W) by joint denoising, on the CPU."""
     tiles, fields = zip(*cut_tiles(video, plan, key, start), strict=True)
-    return model.sample_jointly(list(tiles), list(fields), plan.rows, plan.columns)[0].cpu()
+    return sample_jointly(model, list(tiles), list(fields), plan.rows, plan.columns)[0].cpu()
 
 
 def to_frame(frame: Tensor, dtype: np.dtype) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.types import Clip
 from vsr_adapter.video.images import write_png
-from vsr_adapter.video.resize import bicubic_upscale
 
 ZOOM = 4  # of the crop
 NAMES = ("lr", "bicubic", "output", "gt")

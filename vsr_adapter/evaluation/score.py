@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
+from vsr_adapter.evaluation.table import SECONDS, Score
 from vsr_adapter.metrics import LPIPS, PSNR, SSIM, ClipMetric, WarpError
 from vsr_adapter.metrics.base import check_video
-from vsr_adapter.report.table import SECONDS, Score
 from vsr_adapter.types import Clip
 
 EVERY_FRAME = slice(None)

@@ -1,6 +1,5 @@
 """The Python door: a `Restorer` for notebooks and programs."""
 
-from argparse import ArgumentError
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,38 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from jsonargparse import ArgumentParser
 
-from vsr_adapter.errors import UserError
-from vsr_adapter.front import find_config
+from vsr_adapter.inference.config import read_model
+from vsr_adapter.inference.streaming import upscale_stream
 from vsr_adapter.model import VSRModel
-from vsr_adapter.module import AdapterModule
-from vsr_adapter.restore import restore
-
-
-def parse_model(path: str | Path, **settings: Any) -> VSRModel:
-    """The stack of a config, not loaded.
-
-    Args:
-        path: a YAML file, or the name of a shipped one.
-        settings: of the config's ``model`` part, dots as double underscores.
-
-    Raises:
-        UserError: no such config, or parts that do not fit.
-    """
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--config", action="config")
-    parser.add_class_arguments(AdapterModule, "model", sub_configs=True)
-    # parts of the config that are not ours to use
-    others: dict[str, Any] = {"data": dict, "trainer": dict, "report": dict, "seed_everything": int, "ckpt_path": str}
-    for other, kind in others.items():
-        parser.add_argument(f"--{other}", type=kind | None)
-    overrides = [f"--model.{name.replace('__', '.')}={value}" for name, value in settings.items()]
-    try:
-        parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])
-    except ArgumentError as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
-    return parser.instantiate(parsed).model.model
 
 
 class Restorer:
@@ -72,14 +43,14 @@ class Restorer:
             adapter: exported adapter.
             device: where to run.
             precision: ``32-true`` or ``bf16-mixed``.
-            settings: of the config's ``model`` part, dots as double underscores: ``sampler__steps=10``.
+            settings: of the config's ``model`` part, dots as double underscores: ``sampling__seed=1``.
 
         Raises:
             UserError: no such config, or parts that do not fit.
         """
         if adapter is not None:
             settings["adapter_file"] = adapter
-        return cls(parse_model(path, **settings), device, precision)
+        return cls(read_model(path, **settings), device, precision)
 
     def restore(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Upscales a stream in constant memory.
@@ -90,7 +61,7 @@ class Restorer:
         Yields:
             As many frames of the same dtype, shape (H * scale, W * scale, 3).
         """
-        stream = restore(self.model, frames)
+        stream = upscale_stream(self.model, frames)
         while True:
             # autocast must not leak into the caller's code between two frames
             with self.autocast():
