@@ -57,12 +57,12 @@ def alpha_bar(config: dict[str, Any], t: Any) -> Tensor:
     return table[torch.as_tensor(t).long().flatten()].reshape(-1, 1, 1, 1, 1)
 
 
-def low_res_noise(one: Pass, frames: Tensor, level: int) -> Tensor:
+def low_res_noise(one: Pass, frames: Tensor, level: int, schedule: dict[str, Any] = LOW_RES) -> Tensor:
     """The noise in the clip that a network was given; ``frames`` in [-1, 1], shape (B, 3, T, h, w)."""
     assert one.level is not None
     assert one.low_res is not None
     assert (one.level == level).all()
-    bar = alpha_bar(LOW_RES, level)
+    bar = alpha_bar(schedule, level)
     return (one.low_res - bar.sqrt() * frames) / (1 - bar).sqrt()
 
 
