@@ -9,7 +9,7 @@ from argparse import ArgumentError
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from vsr_adapter.errors import UserError
+from vsr_adapter.errors import UserError, unwrapped
 from vsr_adapter.front import CommandLineError, find_config, parse
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "compare":
             from vsr_adapter.compare import main as compare
 
-            compare(arguments)
+            with unwrapped():
+                compare(arguments)
             return 0
         if options.command == "data":
             from vsr_adapter.data.check import check
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             convert(options.source)
             return 0
-        return run_lightning(arguments, as_json=getattr(options, "json", False))
+        with unwrapped():
+            return run_lightning(arguments, as_json=getattr(options, "json", False))
     except UserError as error:
         print(f"vsr: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, CommandLineError) else 1

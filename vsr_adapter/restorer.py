@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jsonargparse import ArgumentParser
 
-from vsr_adapter.errors import UserError
+from vsr_adapter.errors import UserError, unwrapped
 from vsr_adapter.front import find_config
 from vsr_adapter.model import VSRModel
 from vsr_adapter.module import AdapterModule
@@ -39,7 +39,8 @@ def parse_model(path: str | Path, **settings: Any) -> VSRModel:
         parsed = parser.parse_args(["--config", str(find_config(str(path))), *overrides])
     except ArgumentError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
-    return parser.instantiate(parsed).model.model
+    with unwrapped():
+        return parser.instantiate(parsed).model.model
 
 
 class Restorer:
