@@ -37,7 +37,7 @@ def guards(*settings: str) -> Callable[[Any], Any]:
     """Says which settings a test guards: ``noise_level`` for `key` of it, ``Sampler.steps`` for a class's argument."""
 
     def mark(test: Any) -> Any:
-        test.guarded = settings
+        test.guards_of_the_stack = settings
         return test
 
     return mark

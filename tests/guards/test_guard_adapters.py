@@ -93,7 +93,7 @@ def test_heads_are_those_of_all_attention(kind, heads):
     _, layers = called(kind, heads=heads)
     attention = [layer.module.self_attn if hasattr(layer.module, "self_attn") else layer.module for layer in layers]
     assert {one.num_heads for one in attention if isinstance(one, nn.MultiheadAttention)} == {heads}
-    with pytest.raises(UserError, match="adapter.heads 7: must divide in_dim 64"):
+    with pytest.raises(UserError, match=r"^adapter.heads 7: must divide in_dim 64"):
         run(adapter=adapter(kind, heads=7))
 
 
@@ -137,7 +137,7 @@ def test_the_encoders_weights_are_a_file_or_a_folder_that_says_whose_they_are(tm
     (tmp_path / "encoder" / "config.json").write_text(json.dumps({"name": "test_vit"}))
     for weights in (tmp_path / "encoder" / "model.safetensors", tmp_path):
         assert equal(patches(run(encoder__weights=str(weights))), embedding("test_vit", 7))
-    with pytest.raises(UserError, match="a test_vit's, not a test_vit3's; set encoder.name test_vit"):
+    with pytest.raises(UserError, match=r"a test_vit's, not a test_vit3's; set encoder.name test_vit"):
         run(encoder__weights=str(tmp_path), encoder__name=OTHER, adapter=adapter("LinearLinear", **dimensions()))
 
 

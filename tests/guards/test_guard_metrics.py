@@ -1,13 +1,17 @@
 """Metrics of a test: their numbers for the row "bicubic", which no model has a part in, against sums by hand."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchvision.models.optical_flow import raft_large
 
 from tests.clips import real_clips
 from tests.guards.door import Step, guards, of_class, trainer_run
@@ -24,9 +28,9 @@ def clips(tmp_path_factory):
     return real_clips(tmp_path_factory.mktemp("clips"), 1, frames=3, size=64)
 
 
-def scored(clips, folder, *chosen: dict[str, Any]) -> tuple[dict[str, float], Step]:
+def scored(clips, folder, *chosen: dict[str, Any], frames: int = 3) -> tuple[dict[str, float], Step]:
     """Numbers of bicubic upscaling, and the clip."""
-    data = [f"--data.test={clips}", "--data.size=64", "--data.frames=3", "--output", str(folder)]
+    data = [f"--data.test={clips}", "--data.size=64", f"--data.frames={frames}", "--output", str(folder)]
     step = trainer_run("test", *data, metrics=list(chosen), sampler__steps=1)[0]
     rows = json.loads((folder / "scores.json").read_text())["clips"]
     return next(row["values"] for row in rows if row["method"] == "bicubic"), step
@@ -144,25 +148,43 @@ def test_warp_errors_are_of_the_named_flow_on_what_is_left(clips, tmp_path):
         assert abs(expected - bare.per_clip(*pair(step)).item() * bare.factor) > 1e-3 * expected
 
 
-@guards("LPIPS.net", "LPIPS.trunk", "TLPIPS.net", "TLPIPS.trunk")
-@pytest.mark.parametrize("name", ["LPIPS", "TLPIPS"])
-def test_a_network_without_weights_is_refused_and_a_trunk_is_read(name, clips, tmp_path, capsys):
-    data = [f"--data.test={clips}", "--data.size=64", "--data.frames=3"]
+NETWORKS = ("LPIPS", "TLPIPS")
+
+
+@guards(*(f"{name}.net" for name in NETWORKS))
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_other_network_is_refused_without_its_weights(name, clips, capsys):
     with pytest.raises(AssertionError):
-        trainer_run("test", *data, metrics=[metric(name, net="vgg")], sampler__steps=1)
-    assert "vgg" in capsys.readouterr().err
-    plain, _ = scored(clips, tmp_path / "plain", metric(name))
-    given, _ = scored(clips, tmp_path / "given", metric(name, trunk=other_trunk(tmp_path)))
-    (label,) = set(plain) - {"s/frame"}
-    assert given[label] != pytest.approx(plain[label], rel=1e-3)
+        trainer_run("test", f"--data.test={clips}", metrics=[metric(name, net="vgg")], sampler__steps=1)
+    assert "vsr: error: lpips trunk of vgg: not shipped (59 MB); write it with" in capsys.readouterr().err
+
+
+@guards(*(f"{name}.trunk" for name in NETWORKS))
+def test_a_trunk_is_what_the_network_reads(clips, tmp_path):
+    plain, _ = scored(clips, tmp_path / "plain", *map(metric, NETWORKS))
+    trunk = other_trunk(tmp_path)
+    given, _ = scored(clips, tmp_path / "given", *(metric(name, trunk=trunk) for name in NETWORKS))
+    assert set(given) == set(plain)
+    for label in set(plain) - {"s/frame"}:
+        assert given[label] != pytest.approx(plain[label], rel=1e-3)
 
 
 def other_trunk(folder: Any) -> str:
     """AlexNet's weights, halved."""
-    from pathlib import Path
-
-    from safetensors.torch import load_file, save_file
-
     shipped = Path(ours.__file__).parent / "weights" / "alexnet.safetensors"
     save_file({name: tensor / 2 for name, tensor in load_file(shipped).items()}, folder / "trunk.safetensors")
     return str(folder / "trunk.safetensors")
+
+
+@guards("RAFT", "RAFT.weights", "RAFT.updates")
+def test_raft_refines_the_flow_as_often_as_is_said_by_the_weights_of_the_file(clips, tmp_path):
+    torch.manual_seed(0)
+    network = raft_large().eval()
+    torch.save(network.state_dict(), tmp_path / "raft.pth")
+    flow = metric("RAFT", weights=str(tmp_path / "raft.pth"), updates=2)
+    found, step = scored(clips, tmp_path / "out", metric("TOF", flow=flow), frames=2)
+    ours, truth = (F.pad(video[0] * 2 - 1, [0, 64, 0, 64], mode="replicate") for video in pair(step))
+    with torch.no_grad():
+        flows = [network(video[:1], video[1:], num_flow_updates=2)[-1][0, :, :64, :64] for video in (ours, truth)]
+    expected = (flows[0] - flows[1]).square().sum(0).sqrt().mean().item()
+    assert found["tOF[RAFT]"] == pytest.approx(expected, rel=1e-3)

@@ -84,7 +84,7 @@ def place(one: Pass, frames: np.ndarray, side: int) -> tuple[int, int]:
 TALL = (1, 20, 28)
 
 
-@guards("tiles", "Tiling", "tiles.size", "tiles.overlap")
+@guards("tiles", "tiles.size", "tiles.overlap")
 @pytest.mark.parametrize(
     ("size", "overlap", "rows", "columns"),
     [(16, 4, [0, 4], [0, 12]), (16, 8, [0, 4], [0, 8, 12]), (20, 4, [0], [0, 8])],
