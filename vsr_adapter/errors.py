@@ -1,5 +1,8 @@
 """The exceptions that users see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(ValueError):
     """A mistake that a user can mend: one line that gives the value, the rule and the remedy.
@@ -17,3 +20,21 @@ class UserError(ValueError):
 
 class CommandLineError(UserError):
     """The command line is wrong: exit code 2."""
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Raises the `UserError` itself where jsonargparse wraps it: that of a part whose setting may also be None.
+
+    Raises:
+        UserError: of the part.
+    """
+    try:
+        yield
+    except ValueError as error:
+        inner: BaseException | None = error
+        while inner is not None and not isinstance(inner, UserError):
+            inner = inner.__cause__
+        if inner is None or inner is error:
+            raise
+        raise inner from error
