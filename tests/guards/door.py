@@ -19,7 +19,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.nn.modules.module import register_module_forward_hook
 
 from tests.clips import cut, write_folder
-from tests.stacks import CONFIGS
+from tests.stacks import CONFIGS, STACKS
 from vsr_adapter import Restorer
 from vsr_adapter.cli import main
 from vsr_adapter.renamed import MOVED
@@ -113,7 +113,7 @@ def of(calls: list[Call], name: str) -> list[Call]:
 
 def piece(name: str) -> dict[str, Any]:
     """A tiny backbone's config."""
-    return yaml.safe_load((CONFIGS / "backbone" / f"{name}.yaml").read_text())
+    return yaml.safe_load((STACKS / f"{name}.yaml").read_text())
 
 
 def stack(unet: str, vae: str, **unet_settings: Any) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def restored(frames: np.ndarray | None = None, /, **settings: Any) -> Run:
 def with_adapter(adapter: dict[str, Any]) -> Path:
     """tiny.yaml with another adapter: the Python door's argument of that name is a file of weights."""
     whole = yaml.safe_load((CONFIGS / "tiny.yaml").read_text())
-    whole["model"] |= {"adapter": adapter, "backbone": str(CONFIGS / "backbone" / "tiny_ali_kl.yaml")}
+    whole["model"] |= {"adapter": adapter, "backbone": str(STACKS / "tiny_ali_kl.yaml")}
     config = Path("with_adapter.yaml")
     config.write_text(yaml.safe_dump(whole))
     return config

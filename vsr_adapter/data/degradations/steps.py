@@ -218,4 +218,4 @@ class VideoCodec:
     def __call__(self, clip: Tensor, draws: Draws) -> Tensor:
         """On 8-bit frames, on the CPU."""
         codec: Literal["libx264", "mpeg4"] = draws.choice(("libx264", "mpeg4"), (2, 1))
-        return to_video(recompress(to_8_bit(clip), codec, int(draws.uniform(*self.bit_rate)))).to(clip)
+        return to_video(list(recompress(to_8_bit(clip), codec, int(draws.uniform(*self.bit_rate))))).to(clip)
