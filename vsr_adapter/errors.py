@@ -1,4 +1,7 @@
-"""The exceptions that users see."""
+"""The exceptions that users see, and what they are told once."""
+
+import os
+import warnings
 
 
 class UserError(ValueError):
@@ -17,3 +20,10 @@ class UserError(ValueError):
 
 class CommandLineError(UserError):
     """The command line is wrong: exit code 2."""
+
+
+def say(note: str) -> None:
+    """A warning, by the first of the processes alone."""
+    launched = os.environ.get("RANK") or os.environ.get("NODE_RANK", "0") + os.environ.get("LOCAL_RANK", "0")
+    if not launched.strip("0"):
+        warnings.warn(note, stacklevel=3)
