@@ -29,7 +29,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 STACKS = Path(__file__).parent / "data" / "stacks"
-NAMES = sorted(path.stem for path in STACKS.glob("tiny_*.yaml"))
 FRAMES, TOKENS, IN_DIM, TEXT_DIM = 3, 100, 64, 32
 Entry = tuple[str, Tensor]
 
@@ -42,6 +41,7 @@ TRAINED = {
     "tiny_upscale_plain": ("InferenceGridTimeSteps", "prediction"),
     "tiny_upscale_sft": ("WholeGridTimeSteps", "epsilon"),
 }
+NAMES = sorted(TRAINED)
 SAMPLED: dict[str, dict[str, Any]] = {
     "blend": {"start": {"class_path": "GaussianStart"}, "tiles": {"size": 16, "overlap": 4, "batch": 2}},
     "joint": {"start": {"class_path": "EncodedNoiseStart"}, "tiles": {"size": 16, "overlap": 4, "mode": "joint"}},
