@@ -48,7 +48,7 @@ def test_several_folders_of_training_and_of_test_are_all_looked_into(tmp_path):
 def test_twins_are_read_where_a_folder_of_them_is_named(tmp_path):
     sources = write_set(tmp_path / "hr")
     for number, (run, name) in enumerate(((train, "train"), (validate, "val"), (score, "test"))):
-        twin = list(bicubic(sources["clip00"]) & (0xF8 << number & 0xFF))  # near to what would be made, and not it
+        twin = list(bicubic(sources["clip00"]) & (0xE0, 0xF0, 0xF8)[number])  # near to what would be made, and not it
         write_folder(tmp_path / f"{name}_lr" / "clip00", twin)
         with lows() as seen:
             assert run(tmp_path / "hr", f"--data.{name}_lr={tmp_path / f'{name}_lr'}") == 0
@@ -93,8 +93,8 @@ def test_low_resolution_is_smaller_by_the_scale(long):
     folder, sources = long
     with truths() as truth, lows() as low:
         assert validate(folder, "--data.scale=2", "--model.scale=2") == 0
-    assert truth[0].shape == (8, 64, 64, 3)
-    assert low[0].shape == (1, 8, 32, 32, 3)
+    assert truth[0].shape == (8, 32, 32, 3)
+    assert low[0].shape == (1, 8, 16, 16, 3)
     assert np.array_equal(low[0][0], bicubic(sources["clip00"][:8], 2))
 
 

@@ -15,14 +15,15 @@ from vsr_adapter.video.images import read_pixels
 @guards("data.shifted_lr")
 def test_twins_that_lie_elsewhere_are_scored_only_if_that_is_said(tmp_path, capsys):
     """DUF's lie 1.5 pixels off."""
-    (frames,) = write_set(tmp_path / "hr").values()
+    (frames,) = write_set(tmp_path / "hr", size=64).values()
     twin = images(DUFBlurDown()(tensor(frames), 4))
     write_folder(tmp_path / "lr" / "clip00", list(twin))
+    run = ["--data.size=64", f"--data.test_lr={tmp_path / 'lr'}"]
     with lows() as seen:
-        assert score(tmp_path / "hr", f"--data.test_lr={tmp_path / 'lr'}") == 1
+        assert score(tmp_path / "hr", *run) == 1
         assert not seen
         assert "fits " in capsys.readouterr().err
-        assert score(tmp_path / "hr", f"--data.test_lr={tmp_path / 'lr'}", "--data.shifted_lr=true") == 0
+        assert score(tmp_path / "hr", *run, "--data.shifted_lr=true") == 0
     assert np.array_equal(seen[0][0], twin)
 
 

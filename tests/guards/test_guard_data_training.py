@@ -16,7 +16,6 @@ from tests.guards.watch import (
     images,
     lows,
     place,
-    score,
     tensor,
     train,
     truths,
@@ -33,13 +32,13 @@ SHORT = ["--data.frames=3", "--model.adapter.frames=3"]
 
 @guards("data.seed")
 def test_the_order_of_clips_follows_the_seed_and_the_epoch(tmp_path):
-    sources = write_set(tmp_path, count=5, frames=3)
+    sources = write_set(tmp_path, count=4, frames=3)
     orders = {}
     for run, seed in (("one", 1), ("two", 9), ("again", 1)):
         with truths() as seen:
             assert train(tmp_path, f"--data.seed={seed}", *SHORT, "--trainer.max_epochs=2") == 0
         names = [place(clip, sources)[0] for clip in seen]
-        orders[run] = (tuple(names[:5]), tuple(names[5:]))
+        orders[run] = (tuple(names[:4]), tuple(names[4:]))
     for epochs in orders.values():
         assert all(sorted(epoch) == sorted(sources) for epoch in epochs)
     assert orders["one"] == orders["again"]
@@ -84,8 +83,7 @@ def test_the_origin_chooses_among_the_twins_of_a_set(tmp_path):
         for origin in cases:
             assert validate(root, f"--data.origin={origin}") == 0
         assert train(root, degraded) == 0
-        assert score(root, "--data.origin=BI", "--data.partial=true") == 0
-    for low, expected in zip(seen, [*cases.values(), made, twins["BI"]], strict=True):
+    for low, expected in zip(seen, [*cases.values(), made], strict=True):
         assert np.array_equal(low[0], expected)
 
 
@@ -125,4 +123,4 @@ def test_strips_are_of_so_many_clips_and_every_so_many_epochs(tmp_path):
         assert [strip.step for strip in strips] == [3, 9], "after epochs 0 and 2, of three steps each"
         picture = torch.frombuffer(bytearray(strips[0].encoded_image_string), dtype=torch.uint8).numpy()
         image = cv2.imdecode(picture, cv2.IMREAD_COLOR)[..., ::-1]
-        assert np.array_equal(image[:, -64:], sources[name][1]), "the truth stands at the right"
+        assert np.array_equal(image[:, -32:], sources[name][1]), "the truth stands at the right"

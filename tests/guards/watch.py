@@ -17,7 +17,12 @@ from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.data.degradations import Bicubic
 
 QUIET = ["logger", "enable_progress_bar", "enable_model_summary", "enable_checkpointing"]
-PLAIN = ["--trainer.callbacks=null", "--trainer.num_sanity_val_steps=0", *(f"--trainer.{name}=false" for name in QUIET)]
+PLAIN = [
+    "--data.size=32",
+    "--trainer.callbacks=null",
+    "--trainer.num_sanity_val_steps=0",
+    *(f"--trainer.{name}=false" for name in QUIET),
+]
 PSNR = "--model.metrics=[{class_path: vsr_adapter.metrics.PSNR}]"
 
 
@@ -38,8 +43,8 @@ def watched(kind: type[nn.Module], look: Callable[[torch.Tensor], Any] = torch.c
 
 
 def images(video: torch.Tensor) -> np.ndarray:
-    """Frames in [0, 1], shape (..., 3, h, w), as 8-bit images."""
-    return (video * 255).round().byte().movedim(-3, -1).cpu().numpy()
+    """Frames, nominally in [0, 1], shape (..., 3, h, w), as 8-bit images."""
+    return (video.clamp(0, 1) * 255).round().byte().movedim(-3, -1).cpu().numpy()
 
 
 def tensor(frames: Sequence[np.ndarray]) -> torch.Tensor:
@@ -80,7 +85,7 @@ def score(folder: Path, *more: object) -> int:
 Sources = dict[str, list[np.ndarray]]
 
 
-def write_set(folder: Path, count: int = 1, frames: int = 8, first: int = 0, size: int = 64) -> Sources:
+def write_set(folder: Path, count: int = 1, frames: int = 8, first: int = 0, size: int = 32) -> Sources:
     """Folders of frames of the sample, each of another part; what they hold, by name."""
     made = {}
     for i in range(first, first + count):
