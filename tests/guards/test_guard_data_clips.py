@@ -46,14 +46,15 @@ def test_several_folders_of_training_and_of_test_are_all_looked_into(tmp_path):
 
 @guards("data.train_lr", "data.val_lr", "data.test_lr")
 def test_twins_are_read_where_a_folder_of_them_is_named(tmp_path):
-    sources = write_set(tmp_path / "hr")
-    for number, (run, name) in enumerate(((train, "train"), (validate, "val"), (score, "test"))):
-        twin = list(bicubic(sources["clip00"]) & (0xE0, 0xF0, 0xF8)[number])  # near to what would be made, and not it
-        write_folder(tmp_path / f"{name}_lr" / "clip00", twin)
+    """Near to what would be made, and not it: a test looks whether they lie where they should."""
+    sources = write_set(tmp_path / "hr", size=64)
+    made = bicubic(sources["clip00"])
+    for run, name, bits in ((train, "train", 0xF0), (validate, "val", 0xF8), (score, "test", 0xFC)):
+        write_folder(tmp_path / f"{name}_lr" / "clip00", list(made & bits))
         with lows() as seen:
-            assert run(tmp_path / "hr", f"--data.{name}_lr={tmp_path / f'{name}_lr'}") == 0
-        assert np.array_equal(seen[0][0], twin), name
-        assert not np.array_equal(seen[0][0], bicubic(sources["clip00"])), name
+            assert run(tmp_path / "hr", "--data.size=64", f"--data.{name}_lr={tmp_path / f'{name}_lr'}") == 0
+        assert np.array_equal(seen[0][0], made & bits), name
+        assert not np.array_equal(seen[0][0], made), name
 
 
 @guards("data.frames")

@@ -55,7 +55,7 @@ def test_torch_computes_on_as_many_threads_as_is_said_or_as_there_are_cores(sour
     try:
         for threads in ("2", "3", "null"):
             with watched(FrozenViT, note):
-                run = ["--input", source, "--output", tmp_path, "--frames=1"]
+                run = ["--input", source, "--output", tmp_path, "--frames=1", "--quiet"]
                 assert predict(*run, f"--data.predict.threads={threads}") == 130
     finally:
         torch.set_num_threads(before)
@@ -107,7 +107,7 @@ def left(folder: Path) -> set[str]:
 
 @guards("data.predict.clean")
 def test_segments_of_other_settings_are_deleted_only_if_that_is_said(source, tmp_path):
-    run = ["--input", source, "--output", tmp_path, "--data.predict.segment=1", *LOSSLESS]
+    run = ["--input", source, "--output", tmp_path, "--data.predict.segment=1", "--quiet", *LOSSLESS]
     seen: list[int] = []
 
     def interrupt(video: torch.Tensor) -> int:
