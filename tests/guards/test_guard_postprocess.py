@@ -164,9 +164,9 @@ def test_steps_follow_each_other_in_the_order_of_the_list_in_predict_too(plain, 
 def test_a_test_scores_and_shows_what_is_post_processed(tmp_path):
     real_clips(tmp_path / "clips", 1, size=32)
     data = [f"--data.test={tmp_path / 'clips'}", "--output", str(tmp_path / "out")]
-    settings = {"sampler__steps": 1, "metrics": [of_class("metrics.PSNR")], "postprocess": [step("AdaIN")]}
+    flattened = [step("Gaussian", sigma=50.0)]
+    settings = {"sampler__steps": 1, "metrics": [of_class("metrics.PSNR")], "postprocess": flattened}
     trainer_run("test", *data, **settings)
     folder = next((tmp_path / "out" / "pictures").rglob("output.png")).parent
     ours, bicubics = (read_pixels(folder / f"{name}.png") / 255 for name in ("output", "bicubic"))
-    np.testing.assert_allclose(ours.mean((0, 1)), bicubics.mean((0, 1)), atol=0.03)
-    np.testing.assert_allclose(ours.std((0, 1)), bicubics.std((0, 1)), atol=0.03)
+    assert ours.std((0, 1)).max() < 0.02 < 0.1 < bicubics.std((0, 1)).min()
