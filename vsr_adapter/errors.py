@@ -1,5 +1,7 @@
-"""The exceptions that users see."""
+"""The exceptions that users see, and what they are told once."""
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,3 +40,10 @@ def unwrapped() -> Iterator[None]:
         if inner is None or inner is error:
             raise
         raise inner from error
+
+
+def say(note: str) -> None:
+    """A warning, by the first of the processes alone."""
+    launched = os.environ.get("RANK") or os.environ.get("NODE_RANK", "0") + os.environ.get("LOCAL_RANK", "0")
+    if not launched.strip("0"):
+        warnings.warn(note, stacklevel=3)

@@ -128,6 +128,8 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
                 self.datamodule.settings = {"networks": json.loads(json.dumps(networks, default=str))}
                 if self.trainer.is_global_zero and not self.datamodule.predict.quiet and not as_json:
                     say_what_is_random(self.model.model, bool(self.config.predict.ckpt_path))
+            else:
+                self.datamodule.fit_frames(self.model.model.time)
 
     class SaveConfig(SaveConfigCallback):
         """Keeps the config beside a training run's logs; the other commands have nothing to reproduce from it."""

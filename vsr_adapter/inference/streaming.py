@@ -39,7 +39,7 @@ def upscale_stream(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np
     if first is None:
         return
     tiles = fitting_tiles(model, *first.shape[:2])
-    windows = stream_windows(chain([first], stream), model.window, model.overlap)
+    windows = stream_windows(chain([first], stream), model.window, model.overlap, model.time)
     for stretch in blend((window, upscale_window(model, block, window, tiles)) for window, block in windows):
         for frame in stretch:
             yield to_frame(frame, first.dtype)
@@ -121,7 +121,7 @@ def upscale_in_tiles(
         start: number of its first frame.
         tiles: of its frames; the size must be a number.
         key: of the noise.
-        frames: that are sampled at least.
+        frames: that are sampled at least, a length that the backbone takes.
 
     Returns:
         Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
@@ -133,6 +133,7 @@ def upscale_in_tiles(
         result = jointly(model, whole, plan, key, start)
     else:
         result = upscaled(whole, plan, tiles.batch, partial(sample, model), key, start, model.scale)
+    assert len(result) == len(whole)
     result = result[:count, :, : height * model.scale, : width * model.scale]
     return finished(model, result[None], video[None].cpu())[0]
 
