@@ -15,18 +15,18 @@ from vsr_adapter.sampling import Sampling, Tiling
 from vsr_adapter.training.loss import Loss
 
 CONFIGS = find_config("tiny.yaml").parent
-TINY_BACKBONES = sorted(path.stem for path in (CONFIGS / "backbone").glob("tiny_*.yaml"))
+STACKS = Path(__file__).parent / "data" / "stacks"  # tiny backbones with random weights
+TINY_BACKBONES = sorted(path.stem for path in STACKS.glob("tiny_*.yaml"))
 
 loss = Loss("epsilon", UniformTimeSteps())
 
 
 def backbone(name: str = "tiny_ali_kl", path: Path | None = None) -> Backbone:
-    """A backbone piece as the command line builds it, not loaded."""
+    """A tiny or a shipped backbone piece as the command line builds it, not loaded."""
+    piece = path or (STACKS if name in TINY_BACKBONES else CONFIGS / "backbone") / f"{name}.yaml"
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Backbone, "backbone")
-    return parser.instantiate(
-        parser.parse_args([f"--backbone={path or CONFIGS / 'backbone' / f'{name}.yaml'}"])
-    ).backbone
+    return parser.instantiate(parser.parse_args([f"--backbone={piece}"])).backbone
 
 
 def model(name: str = "tiny_ali_kl", adapter: Adapter | None = None, **sampling) -> VSRModel:

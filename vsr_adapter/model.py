@@ -22,11 +22,10 @@ from vsr_adapter.diffusion import (
     Sampler,
     Start,
 )
-from vsr_adapter.errors import UserError
+from vsr_adapter.errors import UserError, say
 from vsr_adapter.sampling import DEFAULT_SAMPLING, Sampling
 from vsr_adapter.seeds import generator
 from vsr_adapter.types import Condition, Told
-from vsr_adapter.windows import check_window
 
 OVERLAP = 2  # frames that windows share where nothing else is set
 
@@ -63,15 +62,23 @@ class VSRModel(nn.Module):
         self.scale = scale
         self.sampler: Sampler = sampling.sampler or Sampler()
         self.start: Start = sampling.start or GaussianStart()
-        self.window = sampling.window or self.adapter.frames
-        self.overlap = OVERLAP if sampling.overlap is None else sampling.overlap
-        check_window(self.window, self.overlap)
+        self.time = backbone.capabilities.time
+        usual = (self.adapter.frames, OVERLAP)
+        self.window, self.overlap = self.time.window(sampling.window, sampling.overlap, usual)
+        taken = [("window", sampling.window, self.window), ("overlap", sampling.overlap, self.overlap)]
+        raised = [
+            f"{name} {found} in place of {instead}"
+            for (name, given, found), instead in zip(taken, usual, strict=True)
+            if given is None and found != instead
+        ]
+        if raised:
+            say(f"model.sampling: {', '.join(raised)}, which this backbone does not take")
         self.sampling = replace(
             sampling, sampler=self.sampler, start=self.start, window=self.window, overlap=self.overlap
         )
         self.process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
-        grid = self.sampler.schedule(unet.scheduler_config).timesteps
-        self.grid = self.process.index(grid)
+        self.sampler.check(self.process, unet.scheduler_config)
+        self.grid = self.process.visited(self.sampler.schedule(unet.scheduler_config))
         self.check_dimensions()
         self.adapter.fit_to(backbone.unet)
         self.made_by: dict[str, Any] | None = None

@@ -38,13 +38,18 @@ class NoiseField:
         self.key, self.frames = key, list(frames)
         self.top, self.left, self.height = top, left, height
 
-    def __call__(self, kind: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
+    def __call__(self, kind: str, shape: tuple[int, ...], step: int = 0, length: int | None = None) -> Tensor:
         """Standard normal noise.
+
+        Latents that stand for several frames are named by the last of them: where a window begins at a latent frame of
+        another, the two agree.
 
         Args:
             kind: what it is for: ``start``, ``step``, ``low_res`` ...
             shape: of one frame of the tile, (C, h, w), in a grid of its own: that of latents, or of pixels.
             step: number of the denoising step.
+            length: T, in a grid of its own: the first of the window is its first frame, the last its last one; None for
+                every frame.
 
         Returns:
             Shape (T, C, h, w), float32, on the CPU.
@@ -53,7 +58,10 @@ class NoiseField:
         assert self.top * shape[1] % rows == 0
         assert self.left * shape[1] % rows == 0
         top, left = self.top * shape[1] // rows, self.left * shape[1] // rows
-        return torch.stack([self.crop((kind, step, frame), shape, top, left) for frame in self.frames])
+        every = 1 if length is None or length == 1 else (len(self.frames) - 1) // (length - 1)
+        named = self.frames[:1] if length == 1 else self.frames[::every]
+        assert length is None or len(named) == length
+        return torch.stack([self.crop((kind, step, frame), shape, top, left) for frame in named])
 
     def crop(self, name: tuple[object, ...], shape: tuple[int, ...], top: int, left: int) -> Tensor:
         """One frame: the squares that it touches, each drawn whole, cut to size."""

@@ -26,42 +26,105 @@ class Window(NamedTuple):
         return Window(int(start), int(stop))
 
 
-def check_window(window: int, overlap: int) -> None:
-    """Refuses windows that do not advance.
+class TimeGrid(NamedTuple):
+    """Which lengths a backbone takes, and where windows may begin.
+
+    Attributes:
+        factor: frames per latent frame, but for the first: windows begin at multiples of it.
+        step: lengths are 1 + k * step; a multiple of the factor.
+    """
+
+    factor: int = 1
+    step: int = 1
+
+    @property
+    def least(self) -> int:
+        """The shortest window: one of a single frame reaches no second multiple of the factor."""
+        return 1 if self.factor == 1 else 1 + self.step
+
+    def up(self, length: int) -> int:
+        """The next length that is taken, from ``length`` on."""
+        return 1 + -(-(length - 1) // self.step) * self.step
+
+    def latent(self, frames: int) -> int:
+        """Latent frames of a clip."""
+        return 1 + (frames - 1) // self.factor
+
+    def check(self, name: str, length: int, least: int = 1) -> None:
+        """Refuses a length that is not taken, with the nearest two."""
+        if length < least or self.up(length) != length:
+            above = max(self.up(length), least)
+            near = f"{above - self.step} or {above}" if above > least else f"{above} or {above + self.step}"
+            raise UserError(f"{name} {length}: this backbone takes 1 + k * {self.step} frames; pass {near}")
+
+    def overlaps(self, window: int) -> range:
+        """Those with which windows of a length begin at multiples of the factor."""
+        return range(window % self.factor, window, self.factor)
+
+    def window(self, window: int | None, overlap: int | None, usual: tuple[int, int]) -> tuple[int, int]:
+        """Length and overlap: as given, and else the next from the usual ones on that fit.
+
+        Raises:
+            UserError: what is given does not fit.
+        """
+        length = max(self.up(usual[0]), self.least) if window is None else window
+        if overlap is None and length > 0:
+            fitting = self.overlaps(length)
+            overlap = next((one for one in fitting if one >= usual[1]), max(fitting, default=0))
+        check_window(length, overlap or 0, self)
+        return length, overlap or 0
+
+
+ANY = TimeGrid()
+
+
+def check_window(window: int, overlap: int, grid: TimeGrid = ANY) -> None:
+    """Refuses windows that do not advance, or not along the grid.
 
     Raises:
-        UserError: not 0 <= overlap < window.
+        UserError: not 0 <= overlap < window, or, with the nearest two, what the grid does not take.
     """
     if not 0 <= overlap < window:
         raise UserError(f"window {window}, overlap {overlap}: 0 <= overlap < window must hold; pass a smaller overlap")
+    grid.check("window", window, grid.least)
+    fitting = grid.overlaps(window)
+    if overlap not in fitting:
+        near = [*[one for one in fitting if one < overlap][-1:], *[one for one in fitting if one > overlap][:1]]
+        raise UserError(
+            f"overlap {overlap}: windows of {window} frames must begin at multiples of {grid.factor}; pass "
+            f"{' or '.join(map(str, near))}"
+        )
 
 
-def plan_windows(size: int, window: int, overlap: int) -> list[Window]:
+def plan_windows(size: int, window: int, overlap: int, grid: TimeGrid = ANY) -> list[Window]:
     """Windows that cover [0, size).
 
-    All have the length ``window``, the last one shifted back to end at ``size``; where ``size`` is smaller there is
-    one window [0, size), which the caller pads by replication.
+    All have the length ``window``, the last one shifted back to end at ``size``, or, on a coarser grid, as far back as
+    that allows; where it is shorter, the caller pads it by replication. So is the only one, where ``size`` is smaller.
 
     Args:
         size: length of the axis, at least 1.
         window: length of a window.
         overlap: what neighbours share, at least.
+        grid: that windows keep to.
 
     Raises:
-        UserError: ``size`` < 1, or not 0 <= overlap < window.
+        UserError: ``size`` < 1, or what `check_window` refuses.
     """
     if size < 1:
         raise UserError(f"size {size}: there is nothing to cover; pass at least one frame or pixel")
-    return [window for window, _ in stream_windows(range(size), window, overlap)]
+    return [window for window, _ in stream_windows(range(size), window, overlap, grid)]
 
 
-def stream_windows(items: Iterable[Item], window: int, overlap: int) -> Iterator[tuple[Window, list[Item]]]:
+def stream_windows(
+    items: Iterable[Item], window: int, overlap: int, grid: TimeGrid = ANY
+) -> Iterator[tuple[Window, list[Item]]]:
     """The windows of `plan_windows` over a stream of unknown length, with their items; one window is held.
 
     Raises:
-        UserError: not 0 <= overlap < window.
+        UserError: what `check_window` refuses.
     """
-    check_window(window, overlap)
+    check_window(window, overlap, grid)
     source = iter(items)
     held = list(islice(source, window))
     stop = len(held)
@@ -71,9 +134,10 @@ def stream_windows(items: Iterable[Item], window: int, overlap: int) -> Iterator
         fresh = list(islice(source, window - overlap))
         if not fresh:
             return
-        held = [*held, *fresh][-window:]
         stop += len(fresh)
-        yield Window(stop - window, stop), held
+        start = -(-(stop - window) // grid.factor) * grid.factor
+        held = [*held, *fresh][start - stop :]
+        yield Window(start, stop), held
 
 
 def windows_of(items: Iterable[Item], windows: Sequence[Window]) -> Iterator[tuple[Window, list[Item]]]:

@@ -14,7 +14,7 @@ from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import fingerprint
 from vsr_adapter.types import Condition
 
-FRAMES, OWN = 3, 4
+FRAMES, OWN = 5, 4  # 5 fit every backbone
 
 
 def adapter() -> DecoupledCrossAttention:
@@ -46,8 +46,7 @@ def call(loaded: Backbone, seed: int = 0, batch: int = 1, own: torch.Tensor | No
     """Arguments of `denoise` for the smallest size but one."""
     numbers = torch.Generator().manual_seed(seed)
     size = max(2 * loaded.capabilities.size_multiple, 32)
-    channels, height, width = loaded.capabilities.latent_shape(size, size)
-    z = torch.randn(batch, channels, FRAMES, height, width, generator=numbers)
+    z = torch.randn(batch, *loaded.capabilities.latent_shape(FRAMES, size, size), generator=numbers)
     tokens = torch.randn(batch, 5, loaded.capabilities.unet.text_dim, generator=numbers)
     low_res = torch.rand(batch, FRAMES, 3, size // 4, size // 4, generator=numbers)
     level = torch.full((batch,), 20)

@@ -27,11 +27,12 @@ def loaded(name):
 
 
 def inputs(loaded, frames=4, batch=1, seed=0):
-    """Latents, times, tokens, low-resolution clip and noise level for the smallest size but one."""
+    """Latents of `frames` latent frames, times, tokens, low-resolution clip and noise level."""
     generator = torch.Generator().manual_seed(seed)
     size = max(2 * loaded.capabilities.size_multiple, 32)
     unet = loaded.capabilities.unet
-    z = torch.randn(batch, *loaded.capabilities.latent_shape(size, size), generator=generator)
+    channels, _, height, width = loaded.capabilities.latent_shape(1, size, size)
+    z = torch.randn(batch, channels, height, width, generator=generator)
     z = z.unsqueeze(2).repeat(1, 1, frames, 1, 1) + 0.1 * torch.randn(
         batch, unet.latent_channels, frames, *z.shape[2:], generator=generator
     )
@@ -76,11 +77,11 @@ def test_nothing_trains_and_nothing_leaves_eval_mode(loaded):
 @torch.no_grad()
 def test_shapes_and_ranges(loaded):
     size = max(2 * loaded.capabilities.size_multiple, 32)
-    video = torch.rand(2, 3, 3, size, 2 * size)
+    frames = 1 + 2 * loaded.capabilities.vae.length_step
+    video = torch.rand(2, frames, 3, size, 2 * size)
     z = loaded.encode(video)
-    channels, height, width = loaded.capabilities.latent_shape(size, 2 * size)
-    assert z.shape == (2, channels, 3 // loaded.capabilities.vae.temporal_factor, height, width)
-    low_res = torch.rand(2, 3, 3, height, width) if loaded.capabilities.vae.needs_low_res else None
+    assert z.shape == (2, *loaded.capabilities.latent_shape(frames, size, 2 * size))
+    low_res = torch.rand(2, frames, 3, *z.shape[3:]) if loaded.capabilities.vae.needs_low_res else None
     decoded = loaded.decode(z, low_res)
     assert decoded.shape == video.shape
     assert decoded.min() >= 0
@@ -162,6 +163,10 @@ def test_sizes_and_tokens_that_do_not_fit_are_refused_with_the_remedy(loaded):
             UserError, match=rf"video of {multiple + 1}x{multiple}: .* multiples of {multiple}; crop to"
         ):
             loaded.encode(torch.rand(1, 1, 3, multiple, multiple + 1))
+    step = loaded.capabilities.vae.length_step
+    if step > 1:
+        with pytest.raises(UserError, match=rf"frames {step}: .* takes 1 \+ k \* {step} frames; pass 1 or {step + 1}"):
+            loaded.encode(torch.rand(1, step, 3, multiple, multiple))
     z, t, tokens, low_res, level = inputs(loaded)
     with pytest.raises(UserError, match=r"tokens of width \d+: the UNet takes \d+; set adapter.text_dim"):
         denoise(loaded, z, t, tokens[..., :-1], low_res, level)

@@ -16,7 +16,8 @@ LR = torch.rand(1, 2, 3, 16, 16, generator=torch.Generator().manual_seed(5))
 
 
 def noise(shape):
-    return torch.randn(1, shape[0], 2, *shape[1:], generator=torch.Generator().manual_seed(6))
+    assert shape[1] == 2
+    return torch.randn(1, *shape, generator=torch.Generator().manual_seed(6))
 
 
 def started(stack, start, steps=10):
@@ -27,13 +28,13 @@ def started(stack, start, steps=10):
 
 def test_gaussian_start_is_the_noise(stack):
     z, timesteps, scheduler = started(stack, GaussianStart())
-    assert torch.equal(z, noise((4, 16, 16)))
+    assert torch.equal(z, noise((4, 2, 16, 16)))
     assert torch.equal(timesteps, scheduler.timesteps)
 
 
 def test_encoded_noise_is_the_posterior_mode_of_noise_pixels_times_the_scaling_factor(stack):
     z, _, _ = started(stack, EncodedNoiseStart())
-    pixels = noise((3, 64, 64)).transpose(1, 2).flatten(0, 1)
+    pixels = noise((3, 2, 64, 64)).transpose(1, 2).flatten(0, 1)
     vae = stack.backbone.vae.network
     with torch.no_grad():
         expected = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
@@ -47,7 +48,7 @@ def test_low_res_start_noises_the_encoded_bicubic_clip_to_the_chosen_time(stack)
     unet = stack.backbone.capabilities.unet
     process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
     z_0 = stack.backbone.encode(bicubic_upscale(LR, 4))
-    torch.testing.assert_close(z, process.noised(z_0, noise((4, 16, 16)), timesteps[:1]))
+    torch.testing.assert_close(z, process.noised(z_0, noise((4, 2, 16, 16)), timesteps[:1]))
 
 
 def test_less_strength_stays_nearer_to_the_clip(stack):

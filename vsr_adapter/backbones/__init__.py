@@ -7,6 +7,7 @@ from vsr_adapter.backbones.sd_x4 import SDx4UNet
 from vsr_adapter.backbones.upscale_a_video.parts import UpscaleUNetPart, VideoVAEPart
 from vsr_adapter.backbones.upscale_a_video.unet import UpscaleUNet
 from vsr_adapter.backbones.upscale_a_video.vae import VideoVAE
+from vsr_adapter.backbones.wan import WanTransformerPart, WanVAE
 
 __all__ = [
     "KLVAE",
@@ -22,4 +23,6 @@ __all__ = [
     "VAEPart",
     "VideoVAE",
     "VideoVAEPart",
+    "WanTransformerPart",
+    "WanVAE",
 ]

@@ -18,6 +18,7 @@ from vsr_adapter.backbones.text import null_tokens, prompt_tokens
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import FrozenPart, kernels
 from vsr_adapter.types import Condition
+from vsr_adapter.windows import TimeGrid
 
 PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
 
@@ -56,13 +57,15 @@ class VAECapabilities:
     Attributes:
         latent_channels: channels of z.
         spatial_factor: pixels per latent cell, along each side.
-        temporal_factor: frames per latent frame.
+        temporal_factor: frames per latent frame, but for the first, which is one frame.
+        length_step: clips have 1 + k * length_step frames.
         needs_low_res: whether `VAEPart.decode` takes the low-resolution clip.
     """
 
     latent_channels: int
     spatial_factor: int
     temporal_factor: int = 1
+    length_step: int = 1
     needs_low_res: bool = False
 
 
@@ -161,11 +164,16 @@ class Capabilities:
         """Output height and width must be multiples of this, in pixels."""
         return self.unet.latent_multiple * self.vae.spatial_factor
 
-    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """Shape (C, h, w) of one latent frame of a video of ``height`` x ``width`` pixels.
+    @property
+    def time(self) -> TimeGrid:
+        """Lengths of clips and windows, and where windows begin."""
+        return TimeGrid(self.vae.temporal_factor, self.vae.length_step)
+
+    def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """Shape (C, T', h, w) of the latents of ``frames`` frames of ``height`` x ``width`` pixels.
 
         Raises:
-            UserError: the size is no multiple of `size_multiple`.
+            UserError: the size is no multiple of `size_multiple`, or the length none of `time`.
         """
         multiple = self.size_multiple
         if height % multiple or width % multiple:
@@ -173,8 +181,9 @@ class Capabilities:
                 f"video of {width}x{height}: this backbone takes multiples of {multiple}; "
                 f"crop to {max(width // multiple, 1) * multiple}x{max(height // multiple, 1) * multiple}"
             )
+        self.time.check("frames", frames)
         factor = self.vae.spatial_factor
-        return self.vae.latent_channels, height // factor, width // factor
+        return self.vae.latent_channels, self.time.latent(frames), height // factor, width // factor
 
 
 class Backbone(FrozenPart):
@@ -186,7 +195,8 @@ class Backbone(FrozenPart):
         gradient_checkpointing: compute the UNet's activations again in the backward pass: less memory, more time.
 
     Raises:
-        UserError: the halves' latents have different channels.
+        UserError: the halves' latents have different channels, or one wants the low-resolution clip frame by frame and
+            the VAE's latents are not.
     """
 
     def __init__(self, unet: UNetPart, vae: VAEPart, gradient_checkpointing: bool = False):
@@ -198,6 +208,13 @@ class Backbone(FrozenPart):
                 f"UNet with {self.capabilities.unet.latent_channels} latent channels, VAE with "
                 f"{self.capabilities.vae.latent_channels}: they must agree; choose another vae or unet"
             )
+        factor = self.capabilities.time.factor
+        for part in (unet, vae):
+            if factor != 1 and part.capabilities.needs_low_res:
+                raise UserError(
+                    f"{type(part).__name__} takes the low-resolution clip frame by frame, {type(vae).__name__} "
+                    f"makes one latent frame of {factor}: they do not go together; choose another vae or unet"
+                )
         trained, given = unet.capabilities.latent_factor, vae.capabilities.spatial_factor
         if trained != given:
             warnings.warn(
@@ -209,7 +226,11 @@ class Backbone(FrozenPart):
         self.vae = vae
 
     def build(self) -> None:
-        """Loads both halves."""
+        """Loads both halves.
+
+        Raises:
+            UserError: no blocks were found whose activations could be computed again.
+        """
         self.unet.load()
         self.vae.load()
         if self.gradient_checkpointing:
@@ -228,9 +249,11 @@ class Backbone(FrozenPart):
 
     def encode(self, video: Tensor) -> Tensor:
         """Scaled latents (B, C, T, h, w) of a video (B, T, 3, H, W) in [0, 1]."""
-        self.capabilities.latent_shape(*video.shape[-2:])
+        shape = self.capabilities.latent_shape(video.shape[1], *video.shape[-2:])
         with kernels(self.vae):
-            return self.vae.encode(video)
+            z = self.vae.encode(video)
+        assert z.shape[1:] == shape, f"{type(self.vae).__name__}: latents of {tuple(z.shape[1:])}, stated {shape}"
+        return z
 
     def decode(self, z: Tensor, low_res: Tensor | None = None) -> Tensor:
         """Video (B, T, 3, H, W) in [0, 1] of scaled latents; ``low_res`` is the clean clip, where the VAE needs it.
@@ -241,7 +264,10 @@ class Backbone(FrozenPart):
         if self.capabilities.vae.needs_low_res and low_res is None:
             raise UserError("low_res is None: this VAE decodes with the low-resolution clip; pass low_res")
         with kernels(self.vae):
-            return self.vae.decode(z, low_res)
+            video = self.vae.decode(z, low_res)
+        frames = 1 + (z.shape[2] - 1) * self.capabilities.time.factor
+        assert video.shape[1] == frames, f"{type(self.vae).__name__}: {video.shape[1]} frames, stated {frames}"
+        return video
 
     def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The UNet's prediction (Eq. 3.3 of the thesis); see `UNetPart.denoise`.

@@ -1,4 +1,4 @@
-"""Gradient checkpointing for any UNet of blocks, also for those that diffusers refuses it (`UNet3DConditionModel`)."""
+"""Gradient checkpointing for any network of blocks, also where diffusers refuses it (`UNet3DConditionModel`)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,7 +8,12 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-BLOCKS = ("down_blocks", "down_temp_blocks", "mid_block", "mid_temp_block", "up_blocks", "up_temp_blocks")
+from vsr_adapter.errors import UserError
+
+BLOCKS = (
+    *("down_blocks", "down_temp_blocks", "mid_block", "mid_temp_block", "up_blocks", "up_temp_blocks"),
+    *("blocks", "transformer_blocks"),
+)
 
 
 def recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -22,9 +27,17 @@ def recomputed(forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def checkpoint_blocks(network: nn.Module) -> None:
-    """Keeps only the inputs of each down, mid, up and temporal block for the backward pass."""
-    for name in BLOCKS:
-        child = getattr(network, name, None)
-        for block in child if isinstance(child, nn.ModuleList) else [child]:
-            if block is not None:
-                block.forward = partial(recomputed, block.forward)
+    """Keeps only the inputs of each down, mid, up and temporal block, or transformer block, for the backward pass.
+
+    Raises:
+        UserError: the network has none.
+    """
+    children = [getattr(network, name, None) for name in BLOCKS]
+    blocks = [block for child in children for block in (child if isinstance(child, nn.ModuleList) else [child])]
+    if not any(block is not None for block in blocks):
+        raise UserError(
+            f"gradient_checkpointing true: {type(network).__name__} has none of {', '.join(BLOCKS)}; set it to false"
+        )
+    for block in blocks:
+        if block is not None:
+            block.forward = partial(recomputed, block.forward)

@@ -20,7 +20,7 @@ from vsr_adapter.frozen import Precision, random_weights
 
 Network = TypeVar("Network", bound=nn.Module)
 
-PARTS = ("unet", "vae", "scheduler", "low_res_scheduler", "text_encoder", "tokenizer")
+PARTS = ("unet", "transformer", "vae", "scheduler", "low_res_scheduler", "text_encoder", "tokenizer")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt")
 # as diffusers saves them; the half-precision variants last, for folders that hold nothing else
 DIFFUSERS_WEIGHTS = [
@@ -141,9 +141,17 @@ def published_network(
     if source is None:
         with random_weights(seed):
             network = build()
-        # not ModelMixin's own, which logs advice on from_pretrained
-        return nn.Module.to(network, getattr(torch, precision))
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                parameter.data = parameter.to(stored_as(network, name, precision))
+        return network
     return load_network(build, required(source, part, names, revision), precision, rename)
+
+
+def stored_as(network: nn.Module, name: str, precision: Precision) -> torch.dtype:
+    """The precision of one of a network's tensors: float32 for those that its class keeps so, such as times."""
+    kept = getattr(network, "_keep_in_fp32_modules", None) or []
+    return torch.float32 if any(part in name for part in kept) else getattr(torch, precision)
 
 
 @contextmanager
@@ -190,7 +198,6 @@ def load_network(
     Raises:
         UserError: names that miss or are left over, or shapes of another architecture.
     """
-    dtype = getattr(torch, precision)
     with torch.device("meta"):
         network = build()
     wanted = network.state_dict()
@@ -210,7 +217,7 @@ def load_network(
                     f"{path}: {original} is {tuple(tensor.shape)}, the config gives {tuple(wanted[name].shape)}; "
                     "it belongs to another config, pass that one"
                 )
-            state[name] = tensor.to(dtype, copy=True)
+            state[name] = tensor.to(stored_as(network, name, precision), copy=True)
     network.load_state_dict(state, assign=True)
     assert not any(tensor.is_meta for tensor in network.buffers()), "a buffer that no checkpoint holds"
     return network

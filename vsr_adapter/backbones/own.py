@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vsr_adapter.errors import UserError
 
 KeysValues = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Keys and values (B, L, width) of own tokens (B, L, dim)."""
+"""Keys and values (B, L, width) of own tokens (B, L, dim); of zeros, zeros."""
 
 
 def added(attention: Any, hidden_states: Tensor, key: Tensor, value: Tensor) -> Tensor:

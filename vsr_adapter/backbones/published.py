@@ -37,6 +37,7 @@ class PublishedUNet(CrossAttentionSocket, UNetPart):
         precision: of the weights.
     """
 
+    part: ClassVar[str] = "unet"  # folder of its weights
     config_name: ClassVar[str] = "config.json"
     weight_names: ClassVar[list[str]] = DIFFUSERS_WEIGHTS
     own_schedule: ClassVar[dict[str, Any]]
@@ -55,7 +56,7 @@ class PublishedUNet(CrossAttentionSocket, UNetPart):
         source = shipped(source)
         self.source, self.revision, self.seed, self.precision = source, revision, seed, precision
         self.text_length = text_length
-        self.config = published_config(source, "unet", self.config_name, revision, config)
+        self.config = published_config(source, self.part, self.config_name, revision, config)
         self.scheduler = scheduler or self.schedule("scheduler", self.own_schedule)
 
     def schedule(self, part: str, own: dict[str, Any]) -> dict[str, Any]:
@@ -79,7 +80,7 @@ class PublishedUNet(CrossAttentionSocket, UNetPart):
     def build(self) -> None:
         """Random weights, or those of ``source``."""
         self.network = published_network(
-            self.make, self.source, "unet", self.weight_names, self.revision, self.seed, self.precision,
+            self.make, self.source, self.part, self.weight_names, self.revision, self.seed, self.precision,
             self.published_name,
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from vsr_adapter.assets import find_config
 from vsr_adapter.cli.options import parse
-from vsr_adapter.errors import CommandLineError, UserError
+from vsr_adapter.errors import CommandLineError, UserError, unwrapped
 
 if TYPE_CHECKING:
     from vsr_adapter.training.module import AdapterModule
@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "compare":
             from vsr_adapter.evaluation.compare import main as compare
 
-            compare(arguments)
+            with unwrapped():
+                compare(arguments)
             return 0
         if options.command == "data":
             from vsr_adapter.data.check import check
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             convert(options.source)
             return 0
-        return run_lightning(arguments, as_json=getattr(options, "json", False))
+        with unwrapped():
+            return run_lightning(arguments, as_json=getattr(options, "json", False))
     except UserError as error:
         print(f"vsr: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2 if isinstance(error, CommandLineError) else 1
@@ -126,6 +128,8 @@ def run_lightning(arguments: Sequence[str], as_json: bool = False) -> int:
                 self.datamodule.settings = {"networks": json.loads(json.dumps(networks, default=str))}
                 if self.trainer.is_global_zero and not self.datamodule.predict.quiet and not as_json:
                     say_what_is_random(self.model.model, bool(self.config.predict.ckpt_path))
+            else:
+                self.datamodule.fit_frames(self.model.model.time)
 
     class SaveConfig(SaveConfigCallback):
         """Keeps the config beside a training run's logs; the other commands have nothing to reproduce from it."""

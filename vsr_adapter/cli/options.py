@@ -81,7 +81,7 @@ def build_parser() -> Parser:
     info = commands.add_parser("info", help="parameters, memory and cost of a stack", allow_abbrev=False)
     info.add_argument("--config", required=True, metavar="FILE", help="a backbone piece or a whole config")
     info.add_argument("--size", type=positive, default=80, help="side of the low-resolution frames, in pixels")
-    info.add_argument("--frames", type=positive, default=8, help="of a clip")
+    info.add_argument("--frames", type=positive, help="of a clip (default 8, or the next that the backbone takes)")
     info.add_argument("--steps", type=positive, default=30, help="denoising steps of a clip")
     # its options are those of a function: `vsr_adapter.evaluation.compare` reads them
     commands.add_parser("compare", help="one table for several methods", add_help=False)

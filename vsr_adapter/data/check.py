@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from vsr_adapter.data.alignment import align
 from vsr_adapter.data.folders import check_frames, check_image, check_twin
 from vsr_adapter.data.layouts import Split, recognise, videos_by_name
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import to_video
 from vsr_adapter.types import VideoInfo
 from vsr_adapter.video.find import frame_files
 from vsr_adapter.video.index import probe
@@ -123,7 +123,7 @@ def check_pair(hr: VideoInfo, twin: Path, scale: int, problems: list[str]) -> st
 
 def frame(path: Path, number: int) -> Tensor:
     """A frame in [0, 1], shape (3, H, W)."""
-    return torch.from_numpy(next(read_frames(path, number, 1))).permute(2, 0, 1) / 255
+    return to_video(list(read_frames(path, number, 1)))[0]
 
 
 def table(rows: list[Row]) -> list[str]:

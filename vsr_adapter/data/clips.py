@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -14,6 +13,7 @@ from vsr_adapter.data.folders import check_frames, check_image, check_twin
 from vsr_adapter.data.layouts import Pair, Split, find_pairs
 from vsr_adapter.data.loader import EpochIndex
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import to_video
 from vsr_adapter.types import Clip, VideoInfo
 from vsr_adapter.video.find import frame_files
 from vsr_adapter.video.index import probe
@@ -242,4 +242,4 @@ class ClipDataset(Dataset[Clip]):
             for file in frame_files(path)[start : start + self.frames]:
                 check_image(file)
         crops = [frame[crop] for frame in read_frames(path, start, self.frames)]
-        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).contiguous() / 255
+        return to_video(crops)

@@ -9,25 +9,39 @@ from diffusers import DDIMScheduler, DDPMScheduler, SchedulerMixin
 from torch import Tensor
 
 from vsr_adapter.diffusion.denoiser import Denoiser
+from vsr_adapter.diffusion.process import ForwardProcess
+from vsr_adapter.diffusion.schedule import check_step, named_class
 from vsr_adapter.errors import UserError
+
+
+class DDPMChain(DDIMScheduler):
+    """DDPM as DDIM with eta 1, the same chain (DDIM paper, section 4.1).
+
+    `DDPMScheduler.step` takes no noise from outside. This one ends as the config says,
+    `DDPMScheduler` as with ``set_alpha_to_one``.
+    """
+
+    eta = 1.0
 
 
 class Sampler:
     """A diffusers scheduler and a number of steps.
 
     Args:
-        scheduler: class of the scheduler; betas, spacing and prediction type are the backbone's.
+        scheduler: class of the scheduler; betas, spacing and prediction type are the backbone's. None takes the class
+            that the backbone's config names, DDIM where it names none. ``DDPMScheduler``, chosen or named, runs as DDIM
+            with eta 1.
         steps: denoising steps (the thesis: 30).
         eta: DDIM's noise in each step, 0 to 1; 0 is deterministic.
         options: entries that replace those of the backbone's scheduler config.
 
     Raises:
-        UserError: ``steps`` is not positive, or ``eta`` not in [0, 1].
+        UserError: ``steps`` is not positive, ``eta`` not in [0, 1], or a scheduler that the loop cannot call.
     """
 
     def __init__(
         self,
-        scheduler: type[SchedulerMixin] = DDIMScheduler,
+        scheduler: type[SchedulerMixin] | None = None,
         steps: int = 30,
         eta: float = 0.0,
         options: dict[str, Any] | None = None,
@@ -36,18 +50,17 @@ class Sampler:
             raise UserError(f"steps {steps}: sampling takes at least 1 step; pass --steps 1 or more")
         if not 0 <= eta <= 1:
             raise UserError(f"eta {eta}: DDIM's eta lies in [0, 1]; pass --model.sampling.sampler.eta 0")
-        if issubclass(scheduler, DDPMScheduler):
-            # the same chain (DDIM paper, section 4.1), and DDPMScheduler.step takes no noise from outside
-            scheduler, eta = DDIMScheduler, 1.0
+        if scheduler is not None:
+            check_step(scheduler)
         self.scheduler, self.steps, self.eta, self.options = scheduler, steps, eta, options or {}
 
     def schedule(self, scheduler_config: dict[str, Any]) -> Any:
         """A new scheduler with its timesteps set; schedulers keep state, so each clip needs its own.
 
         Raises:
-            UserError: more steps than training times.
+            UserError: more steps than training times, or a scheduler that the loop cannot call.
         """
-        scheduler = self.scheduler.from_config({**scheduler_config, **self.options})
+        scheduler = self.untimed(scheduler_config)
         if self.steps > scheduler.config.num_train_timesteps:
             raise UserError(
                 f"steps {self.steps}: the backbone has {scheduler.config.num_train_timesteps} training times; "
@@ -55,6 +68,27 @@ class Sampler:
             )
         scheduler.set_timesteps(self.steps)
         return scheduler
+
+    def untimed(self, scheduler_config: dict[str, Any]) -> Any:
+        """The scheduler before its timesteps are set."""
+        kind = self.scheduler or named_class(scheduler_config)
+        check_step(kind)
+        kind = DDPMChain if issubclass(kind, DDPMScheduler) else kind
+        return kind.from_config({**scheduler_config, **self.options})
+
+    def describe(self, scheduler_config: dict[str, Any]) -> str:
+        """Class, steps and eta in words."""
+        scheduler = self.untimed(scheduler_config)
+        return f"{type(scheduler).__name__}, {self.steps} steps, eta {getattr(scheduler, 'eta', self.eta):g}"
+
+    def check(self, process: ForwardProcess, scheduler_config: dict[str, Any]) -> None:
+        """Refuses a class that would not walk down the schedule that the backbone was trained with.
+
+        Raises:
+            UserError: such as DDIM for CogVideoX's, or Euler for Wan's, whose shifts they ignore.
+        """
+        if (self.scheduler or named_class(scheduler_config)) is not process.kind:
+            process.check(self.untimed(scheduler_config))
 
     @torch.no_grad()
     def run(
@@ -73,11 +107,12 @@ class Sampler:
             z_0, shape of ``z``, in float32.
         """
         takes = signature(scheduler.step).parameters
-        stochastic = self.eta > 0 or str(scheduler.config.get("algorithm_type", "")).startswith("sde")
+        eta = getattr(scheduler, "eta", self.eta)
+        stochastic = eta > 0 or str(scheduler.config.get("algorithm_type", "")).startswith("sde")
         z = z.float()
         for i, t in enumerate(timesteps):
             prediction = denoise(scheduler.scale_model_input(z, t) if hasattr(scheduler, "scale_model_input") else z, t)
-            extra: dict[str, Any] = {"eta": self.eta} if "eta" in takes else {}
+            extra: dict[str, Any] = {"eta": eta} if "eta" in takes else {}
             if stochastic and "variance_noise" in takes:
                 extra["variance_noise"] = noise(i)
             z = scheduler.step(prediction.float(), t, z, **extra).prev_sample

@@ -12,8 +12,8 @@ from vsr_adapter.diffusion.process import ForwardProcess
 from vsr_adapter.errors import UserError
 from vsr_adapter.resize import bicubic_upscale
 
-Noise = Callable[[tuple[int, int, int]], Tensor]
-"""Standard normal noise (B, C, T, h, w) for one frame's shape (C, h, w)."""
+Noise = Callable[[tuple[int, int, int, int]], Tensor]
+"""Standard normal noise (B, C, T, h, w) for a clip's shape (C, T, h, w), of latents or of pixels."""
 
 
 class Start(ABC):
@@ -37,9 +37,14 @@ class Start(ABC):
         """
 
 
-def output_size(lr: Tensor, scale: int) -> tuple[int, int]:
-    """Height and width of the upscaled video."""
-    return lr.shape[-2] * scale, lr.shape[-1] * scale
+def output_size(lr: Tensor, scale: int) -> tuple[int, int, int]:
+    """Frames, height and width of the upscaled video."""
+    return lr.shape[1], lr.shape[-2] * scale, lr.shape[-1] * scale
+
+
+def first_sigma(scheduler: Any) -> float:
+    """Of the noise at the first time, in the scheduler's terms; those of flows do not name it."""
+    return getattr(scheduler, "init_noise_sigma", 1.0)
 
 
 class GaussianStart(Start):
@@ -50,7 +55,7 @@ class GaussianStart(Start):
     ) -> tuple[Tensor, Tensor]:
         """Noise times the scheduler's initial sigma, and all times."""
         z = noise(backbone.capabilities.latent_shape(*output_size(lr, scale)))
-        return z * scheduler.init_noise_sigma, scheduler.timesteps
+        return z * first_sigma(scheduler), scheduler.timesteps
 
 
 class EncodedNoiseStart(Start):
@@ -66,7 +71,7 @@ class EncodedNoiseStart(Start):
     ) -> tuple[Tensor, Tensor]:
         """Encoded noise, and all times."""
         pixels = noise((3, *output_size(lr, scale))).transpose(1, 2)
-        return backbone.encode((pixels + 1) / 2) * scheduler.init_noise_sigma, scheduler.timesteps
+        return backbone.encode((pixels + 1) / 2) * first_sigma(scheduler), scheduler.timesteps
 
 
 class NoisedLowResStart(Start):
@@ -90,7 +95,7 @@ class NoisedLowResStart(Start):
         """Noised latents, and the scheduler's times that are not later."""
         unet = backbone.capabilities.unet
         process = ForwardProcess(unet.scheduler_config, unet.prediction_type)
-        index = process.index(scheduler.timesteps)
+        index = process.visited(scheduler)
         kept = index < self.strength * len(process)
         if not kept.any():
             raise UserError(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from vsr_adapter.frames import to_8_bit
 from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.types import Clip
 from vsr_adapter.video.images import write_png
@@ -83,8 +83,3 @@ def write_pictures(path: Path, clip: Clip, output: Tensor, scale: int) -> None:
     for name, image in images.items():
         write_png(path / f"{name}.png", to_8_bit(image))
     write_png(path.with_name(f"{path.name}.png"), to_8_bit(panel(clip, output, scale)))
-
-
-def to_8_bit(image: Tensor) -> np.ndarray:
-    """An image in [0, 1], shape (3, H, W), as (H, W, 3)."""
-    return (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()

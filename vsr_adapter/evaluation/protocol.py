@@ -27,7 +27,7 @@ def protocol(
     tiles = sampling.tiles
     weights = [fingerprint(part, SAMPLED)[:12] for part in (model.backbone, model.encoder)]
     parts = model.made_of()
-    sampler = model.sampler
+    sampler = model.sampler.describe(model.backbone.capabilities.unet.scheduler_config)
     return {
         **data,
         "metrics": preparation(metrics),
@@ -35,8 +35,8 @@ def protocol(
         "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
         "condition": sampling.condition,
         "post-processing": ", ".join(type(step).__name__ for step in sampling.postprocess or []) or "none",
-        "sampling": f"{sampler.scheduler.__name__}, {sampler.steps} steps, eta {sampler.eta:g}, "
-        f"{type(model.start).__name__}, guidance {sampling.guidance_scale:g}, seed {sampling.seed}",
+        "sampling": f"{sampler}, {type(model.start).__name__}, guidance {sampling.guidance_scale:g}, "
+        f"seed {sampling.seed}",
         "tiles": f"{tiles.size}, overlap {tiles.overlap}, {tiles.mode}" if tiled else "none",
         "run": where,
         "versions": versions(),

@@ -10,7 +10,7 @@ from vsr_adapter.adapters import Adapter
 from vsr_adapter.assets import find_config
 from vsr_adapter.backbones import Backbone
 from vsr_adapter.conditioning import FrozenViT
-from vsr_adapter.errors import UserError
+from vsr_adapter.errors import UserError, unwrapped
 from vsr_adapter.model import VSRModel
 from vsr_adapter.renamed import check_config, check_moved
 from vsr_adapter.sampling import DEFAULT_SAMPLING, Sampling
@@ -76,4 +76,5 @@ def read_model(path: str | Path, **settings: Any) -> VSRModel:
         parsed = parser.parse_args(["--config", str(where), *overrides])
     except ArgumentError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
-    return stack(**parser.instantiate(parsed).model)
+    with unwrapped():
+        return stack(**parser.instantiate(parsed).model)

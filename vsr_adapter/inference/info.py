@@ -74,8 +74,7 @@ def cost(backbone: Backbone, encoder: FrozenViT, adapter: Adapter, size: int, fr
     """
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
         lr, hr = torch.rand(1, frames, 3, size, size), torch.rand(1, frames, 3, 4 * size, 4 * size)
-        channels, height, width = backbone.capabilities.latent_shape(4 * size, 4 * size)
-        z, t = torch.rand(1, channels, frames, height, width), torch.zeros(1)
+        z, t = torch.rand(1, *backbone.capabilities.latent_shape(frames, 4 * size, 4 * size)), torch.zeros(1)
         low_res = lr if backbone.capabilities.unet.needs_low_res else None
         level = torch.zeros(1, dtype=torch.long)
         # each pass is made once: on the meta device it costs as much as Python's overhead
@@ -97,17 +96,17 @@ def cost(backbone: Backbone, encoder: FrozenViT, adapter: Adapter, size: int, fr
     return Cost(training=reached[4], clip=condition + steps * step + decode)
 
 
-def info(path: Path, size: int = 80, frames: int = 8, steps: int = 30) -> str:
+def info(path: Path, size: int = 80, frames: int | None = None, steps: int = 30) -> str:
     """A table of every part's parameters, widths, memory and cost.
 
     Args:
         path: a backbone piece or a whole config.
         size: side of the square low-resolution frames of a clip, in pixels.
-        frames: of a clip.
+        frames: of a clip; None takes 8, or the next number that the backbone takes.
         steps: of sampling.
 
     Raises:
-        UserError: the config cannot be read, or the size is none that the backbone takes.
+        UserError: the config cannot be read, or the size or the length is none that the backbone takes.
     """
     backbone, encoder, adapter = read_stack(path)
     with torch.device("meta"):
@@ -117,9 +116,11 @@ def info(path: Path, size: int = 80, frames: int = 8, steps: int = 30) -> str:
         part.to("meta")  # weights that were read are not made there
     adapter.attach(backbone.unet)
     capabilities = backbone.capabilities
+    frames = capabilities.time.up(8) if frames is None else frames
+    time = "" if capabilities.time.factor == 1 else f", {capabilities.time.factor} frames to a latent one"
     parts: list[tuple[str, nn.Module, str]] = [
         (f"UNet {type(backbone.unet).__name__}", backbone.unet, f"tokens {capabilities.unet.text_dim} wide"),
-        (f"VAE {type(backbone.vae).__name__}", backbone.vae, f"f{capabilities.vae.spatial_factor}"),
+        (f"VAE {type(backbone.vae).__name__}", backbone.vae, f"f{capabilities.vae.spatial_factor}{time}"),
         (f"ViT {encoder.name}", encoder, f"{encoder.tokens} tokens x {encoder.dim}, with its classifier head"),
         (f"adapter {type(adapter).__name__}", adapter, adapter.gives),
     ]

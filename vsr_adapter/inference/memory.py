@@ -82,8 +82,8 @@ def counted(model: VSRModel, batch: int, rows: int, columns: int) -> int:
     unet = model.backbone.capabilities.unet
     with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
         lr = torch.empty(batch, model.window, 3, rows, columns, device=model.backbone.device)
-        latent = model.backbone.capabilities.latent_shape(rows * model.scale, columns * model.scale)
-        z = torch.empty(batch, latent[0], model.window, *latent[1:], device=lr.device)
+        latent = model.backbone.capabilities.latent_shape(model.window, rows * model.scale, columns * model.scale)
+        z = torch.empty(batch, *latent, device=lr.device)
         level = torch.zeros(batch, dtype=torch.long, device=lr.device) if unet.needs_low_res else None
         with kernels(model.encoder):
             told = model.told(lr)

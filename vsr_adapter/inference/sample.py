@@ -20,7 +20,7 @@ def begin(model: VSRModel, lr: Tensor, fields: list[NoiseField]) -> tuple[Denois
     Returns:
         The denoiser of these clips, their first latents, a scheduler and the times left to denoise.
     """
-    low_res_noise = noise(fields, lr, "low_res", tuple(lr.shape[2:])).transpose(1, 2)
+    low_res_noise = noise(fields, lr, "low_res", (lr.shape[2], lr.shape[1], *lr.shape[3:])).transpose(1, 2)
     denoise = model.guided(model.condition(lr, low_res_noise))
     scheduler = model.sampler.schedule(model.backbone.capabilities.unet.scheduler_config)
     z, timesteps = model.start(
@@ -43,7 +43,7 @@ def sample(model: VSRModel, lr: Tensor, fields: list[NoiseField]) -> Tensor:
         Video in [0, 1], shape (B, T, 3, h * scale, w * scale).
     """
     denoise, z, scheduler, timesteps = begin(model, lr, fields)
-    shape = (z.shape[1], *z.shape[3:])
+    shape = tuple(z.shape[1:])
     z_0 = model.sampler.run(denoise, z, scheduler, timesteps, lambda i: noise(fields, lr, "step", shape, i))
     return model.decode(z_0, lr)
 
@@ -70,7 +70,7 @@ def sample_jointly(
     # of equal noise, blending leaves the noise as it is
     z = blend_tiles((one[1] for one in begun), rows, columns, cells)
     denoise = JointDenoiser([one[0] for one in begun], rows, columns, cells)
-    shape = (z.shape[1], *begun[0][1].shape[3:])
+    shape = tuple(begun[0][1].shape[1:])
 
     def steps(i: int) -> Tensor:
         each = (noise([field], tile, "step", shape, i) for field, tile in zip(fields, tiles, strict=True))
@@ -92,5 +92,7 @@ def finished(model: VSRModel, video: Tensor, lr: Tensor) -> Tensor:
 
 
 def noise(fields: list[NoiseField], like: Tensor, kind: str, shape: tuple[int, ...], step: int = 0) -> Tensor:
-    """Noise of each clip for one frame's shape (C, h, w): (B, C, T, h, w), on the device of ``like``."""
-    return torch.stack([field(kind, shape, step).transpose(0, 1) for field in fields]).to(like)
+    """Noise of each clip for its shape (C, T, h, w): (B, C, T, h, w), on the device of ``like``."""
+    channels, length, *size = shape
+    each = [field(kind, (channels, *size), step, length).transpose(0, 1) for field in fields]
+    return torch.stack(each).to(like)

@@ -5,10 +5,10 @@ from functools import partial
 from itertools import chain
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import to_8_bit, to_video
 from vsr_adapter.inference.memory import fitting_tiles
 from vsr_adapter.inference.sample import finished, sample, sample_jointly
 from vsr_adapter.inference.tiles import TilePlan, cut_tiles, padded, plan_tiles, upscaled
@@ -39,7 +39,7 @@ def upscale_stream(model: VSRModel, frames: Iterable[np.ndarray]) -> Iterator[np
     if first is None:
         return
     tiles = fitting_tiles(model, *first.shape[:2])
-    windows = stream_windows(chain([first], stream), model.window, model.overlap)
+    windows = stream_windows(chain([first], stream), model.window, model.overlap, model.time)
     for stretch in blend((window, upscale_window(model, block, window, tiles)) for window, block in windows):
         for frame in stretch:
             yield to_frame(frame, first.dtype)
@@ -106,8 +106,7 @@ def upscale_window(model: VSRModel, block: list[np.ndarray], window: Window, til
     Returns:
         Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
     """
-    video = torch.from_numpy(np.stack(block)).to(model.backbone.device).permute(0, 3, 1, 2)
-    video = video / 255 if video.dtype == torch.uint8 else video.float()
+    video = to_video(block).to(model.backbone.device)
     return upscale_in_tiles(model, video, window.start, tiles, (model.sampling.seed, "predict"), model.window)
 
 
@@ -122,7 +121,7 @@ def upscale_in_tiles(
         start: number of its first frame.
         tiles: of its frames; the size must be a number.
         key: of the noise.
-        frames: that are sampled at least.
+        frames: that are sampled at least, a length that the backbone takes.
 
     Returns:
         Video in [0, 1], shape (T, 3, H * scale, W * scale), on the CPU.
@@ -134,6 +133,7 @@ def upscale_in_tiles(
         result = jointly(model, whole, plan, key, start)
     else:
         result = upscaled(whole, plan, tiles.batch, partial(sample, model), key, start, model.scale)
+    assert len(result) == len(whole)
     result = result[:count, :, : height * model.scale, : width * model.scale]
     return finished(model, result[None], video[None].cpu())[0]
 
@@ -146,7 +146,6 @@ def jointly(model: VSRModel, video: Tensor, plan: TilePlan, key: tuple[object, .
 
 def to_frame(frame: Tensor, dtype: np.dtype) -> np.ndarray:
     """An image (3, H, W) in [0, 1] as an array (H, W, 3); 8-bit values are rounded."""
-    image = frame.permute(1, 2, 0).float()
     if dtype == np.uint8:
-        return (image * 255).round().to(torch.uint8).numpy()
-    return image.numpy().astype(dtype)
+        return to_8_bit(frame)
+    return frame.permute(1, 2, 0).float().numpy().astype(dtype)

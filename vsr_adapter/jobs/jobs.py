@@ -13,7 +13,7 @@ from vsr_adapter.jobs.options import PredictOptions
 from vsr_adapter.sampling import Tiling
 from vsr_adapter.video.find import frame_files
 from vsr_adapter.video.index import Index
-from vsr_adapter.windows import Window, plan_windows
+from vsr_adapter.windows import ANY, TimeGrid, Window, plan_windows
 
 SAMPLED = 1 << 20  # bytes of the head and of the tail of a file that name it
 
@@ -68,7 +68,9 @@ class Job(NamedTuple):
         return self._replace(tiles=tiles, settings=settings, folder=folder_of(self.target, settings))
 
 
-def plan_stretches(first: int, last: int, cuts: Sequence[int], window: int, overlap: int, each: int) -> list[Stretch]:
+def plan_stretches(
+    first: int, last: int, cuts: Sequence[int], window: int, overlap: int, each: int, grid: TimeGrid = ANY
+) -> list[Stretch]:
     """Segments of frames ``first`` to ``last``.
 
     Args:
@@ -78,12 +80,13 @@ def plan_stretches(first: int, last: int, cuts: Sequence[int], window: int, over
         window: frames of a window.
         overlap: frames that neighbours share.
         each: windows of a segment.
+        grid: that windows keep to, from the start of each scene on.
     """
     borders = [first, *(cut for cut in sorted(set(cuts)) if first < cut < last), last]
     windows = [
         Window(begin + start, begin + stop)
         for begin, end in pairwise(borders)
-        for start, stop in plan_windows(end - begin, window, overlap)
+        for start, stop in plan_windows(end - begin, window, overlap, grid)
     ]
     begins = [windows[i].start for i in range(0, len(windows), each)]
     return [

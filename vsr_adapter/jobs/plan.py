@@ -97,7 +97,7 @@ def job_of(model: VSRModel, video: Video, options: PredictOptions, settings: Map
     options.encoding.check(known.look, width, height)
     detect = options.cuts == "on" or (options.cuts == "auto" and can_detect())
     cuts = scene_cuts(video.source, options.start, last - options.start, model.window) if detect else []
-    stretches = plan_stretches(options.start, last, cuts, model.window, model.overlap, options.segment)
+    stretches = plan_stretches(options.start, last, cuts, model.window, model.overlap, options.segment, model.time)
     tiles = fitting_tiles(model, known.info.height, known.info.width)  # once, before all that follows from it
     # as it is done, so that two ways to ask for the same result are one
     done = replace(options, frames=last - options.start, height=height, cuts="on" if detect else "off")

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vsr_adapter.data.folders import check_frames, check_image
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import to_video
 from vsr_adapter.peers.base import Ask, Peer
 from vsr_adapter.video.find import VIDEO_SUFFIXES, frame_files
 from vsr_adapter.video.index import probe
@@ -62,4 +62,4 @@ class Folder(Peer):
         height, width = ask.size
         crop = np.s_[ask.top : ask.top + height, ask.left : ask.left + width]
         images = [frame[crop] for frame in read_frames(path, ask.start, frames)]
-        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255
+        return to_video(images)

@@ -10,6 +10,7 @@ from kornia.filters import bilateral_blur, gaussian_blur2d
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import to_8_bit, to_video
 from vsr_adapter.postprocess.base import FramePostprocess, Postprocess
 
 
@@ -105,11 +106,11 @@ class NonLocalMeans(Postprocess):
     def process_clip(self, clip: Tensor) -> Tensor:
         """A clip (T, 3, H, W) in [0, 1]."""
         # BGR, or OpenCV's Lab would be another
-        images = [np.ascontiguousarray(frame) for frame in to_8_bit(clip.flip(1))]
+        images = list(to_8_bit(clip.flip(1)))
         reach = self.frames // 2
         padded = [images[0]] * reach + images + [images[-1]] * reach
         denoised = [self.denoised(padded[i : i + self.frames]) for i in range(len(images))]
-        return torch.from_numpy(np.stack(denoised)).permute(0, 3, 1, 2).to(clip).flip(1) / 255
+        return to_video(denoised).to(clip).flip(1)
 
     def denoised(self, images: list[np.ndarray]) -> np.ndarray:
         """The middle one of ``frames`` images, 8-bit BGR."""
@@ -117,11 +118,6 @@ class NonLocalMeans(Postprocess):
             return cv2.fastNlMeansDenoisingColored(images[0], None, **self.settings)
         middle = self.frames // 2
         return cv2.fastNlMeansDenoisingColoredMulti(images, middle, self.frames, None, **self.settings)
-
-
-def to_8_bit(clip: Tensor) -> np.ndarray:
-    """A clip (T, C, H, W) in [0, 1] as images (T, H, W, C)."""
-    return (clip.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
 
 
 class WaveletShrinkage(FramePostprocess):

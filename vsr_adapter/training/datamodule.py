@@ -16,7 +16,7 @@ from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
-from vsr_adapter.errors import UserError
+from vsr_adapter.errors import UserError, say
 from vsr_adapter.frozen import SAMPLED, fingerprint
 from vsr_adapter.jobs.estimate import afforded
 from vsr_adapter.jobs.journal import current, done_record
@@ -25,8 +25,10 @@ from vsr_adapter.jobs.plan import Plan, Refused, plan, prepare
 from vsr_adapter.jobs.report import alive, outline
 from vsr_adapter.jobs.targets import is_file, pair
 from vsr_adapter.model import VSRModel
+from vsr_adapter.windows import TimeGrid
 
 DEFAULT_OPTIONS = PredictOptions()
+FRAMES = 8  # of a clip, where nothing else is set
 
 
 def unset(name: str) -> UserError:
@@ -56,7 +58,7 @@ class ClipDataModule(LightningDataModule):
         train_lr: low-resolution twins of ``train``; None takes those that a set ships, or else makes them.
         val_lr: of ``val``.
         test_lr: of ``test``.
-        frames: of a clip.
+        frames: of a clip; 8 where None, or the next number that the backbone takes.
         size: side of the square HR crop, in pixels; ``whole`` crops nothing.
         scale: HR pixels per LR pixel.
         train_stride: frames between the starts of training clips; None puts them end to end.
@@ -84,7 +86,7 @@ class ClipDataModule(LightningDataModule):
         train_lr: Path | None = None,
         val_lr: Path | None = None,
         test_lr: Path | None = None,
-        frames: int = 8,
+        frames: int | None = None,
         size: int | Literal["whole"] = 320,
         scale: int = 4,
         train_stride: int | None = None,
@@ -116,13 +118,14 @@ class ClipDataModule(LightningDataModule):
                 f"data.test {', '.join(names)}: tables go by these names; rename a folder, or test one by one"
             )
         self.clip: dict[str, Any] = {
-            "frames": frames,
+            "frames": FRAMES if frames is None else frames,
             "size": size,
             "scale": scale,
             "degradation": degradation,
             "seed": seed,
             "origin": origin,
         }
+        self.frames = frames
         self.shifted_lr, self.partial = shifted_lr, partial
         self.train_stride, self.train_clips, self.eval_clips = train_stride, train_clips, eval_clips
         self.seed = seed
@@ -139,6 +142,21 @@ class ClipDataModule(LightningDataModule):
         self.plan = Plan([], [])
         self.skipped: list[Path] = []
         self.alive: FileLock | None = None
+
+    def fit_frames(self, time: TimeGrid) -> None:
+        """Clips of a length that the backbone takes.
+
+        Args:
+            time: the backbone's.
+
+        Raises:
+            UserError: the length was set, and is none.
+        """
+        if self.frames is not None:
+            time.check("data.frames", self.frames)
+        elif time.up(FRAMES) != FRAMES:
+            self.clip["frames"] = time.up(FRAMES)
+            say(f"data.frames: {time.up(FRAMES)} in place of {FRAMES}, which this backbone does not take")
 
     def datasets(self, name: Literal["val", "test"]) -> list[ClipDataset]:
         """The clips of ``val`` or ``test``, set by set.

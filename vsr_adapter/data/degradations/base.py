@@ -8,6 +8,7 @@ from kornia.filters import get_gaussian_kernel1d
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import rounded
 from vsr_adapter.resize import bicubic_downscale
 
 
@@ -71,7 +72,7 @@ class BlurDown(Degradation):
         line = get_gaussian_kernel1d(self.taps, 1.6, force_even=self.taps % 2 == 0, device=hr.device, dtype=hr.dtype)[0]
         kernel = torch.outer(line, line).expand(3, 1, -1, -1)
         small = F.conv2d(F.pad(hr, pad, mode=self.border), kernel, stride=4, groups=3)
-        return (small * 255).round().clamp(0, 255) / 255
+        return rounded(small)
 
 
 class DUFBlurDown(BlurDown):

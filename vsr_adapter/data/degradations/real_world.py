@@ -16,6 +16,7 @@ from vsr_adapter.data.degradations.steps import (
     VideoCodec,
 )
 from vsr_adapter.errors import UserError
+from vsr_adapter.frames import rounded
 
 FIRST: tuple[Step, ...] = (UnsharpMask(), Blur(), Resize(), Noise(), JPEG(), VideoCodec())
 SECOND: tuple[Step, ...] = (
@@ -49,4 +50,4 @@ class RealWorld(Degradation):
         clip = hr
         for place, step in enumerate([*FIRST, *SECOND, *last]):
             clip = step(clip, Draws(*key, place))
-        return (clip.clamp(0, 1) * 255).round() / 255
+        return rounded(clip)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from vsr_adapter.data.degradations.draws import Draws
 from vsr_adapter.data.degradations.kernels import SIZES, random_kernels, random_sinc
+from vsr_adapter.frames import rounded, to_8_bit, to_video
 from vsr_adapter.video.recompress import recompress
 
 FILTERS: tuple[Literal["bilinear", "area", "bicubic"], ...] = ("bilinear", "area", "bicubic")
@@ -27,16 +28,6 @@ class Step(Protocol):
 
     def __call__(self, clip: Tensor, draws: Draws) -> Tensor:
         """The clip after it."""
-
-
-def to_8_bit(clip: Tensor) -> np.ndarray:
-    """A clip as images (T, H, W, 3)."""
-    return (clip.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
-def from_8_bit(images: np.ndarray, like: Tensor) -> Tensor:
-    """Images (T, H, W, 3) as a clip, on the device of another."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).to(like) / 255
 
 
 def interpolated(clip: Tensor, height: int, width: int, mode: str) -> Tensor:
@@ -180,7 +171,7 @@ class Noise:
 
 def shot_noise(clip: Tensor, draws: Draws) -> Tensor:
     """Poisson(v x) / v - x, where v is the number of levels that a frame has, up to a power of two (Real-ESRGAN)."""
-    levels = (clip.clamp(0, 1) * 255).round().cpu() / 255
+    levels = rounded(clip).cpu()
     counts = [2 ** math.ceil(math.log2(frame.unique().numel())) for frame in levels]
     photons = torch.tensor(counts)[:, None, None, None]
     return draws.poisson(levels * photons) / photons - levels
@@ -211,7 +202,7 @@ class JPEG:
         qualities = draws.walk(*self.quality, self.step, len(clip)).round().int().tolist()
         images = to_8_bit(clip.flip(1))  # BGR, or chroma would be subsampled in another space
         decoded = [compressed(image, quality) for image, quality in zip(images, qualities, strict=True)]
-        return from_8_bit(np.stack(decoded), clip).flip(1)
+        return to_video(decoded).to(clip).flip(1)
 
 
 @dataclass(frozen=True)
@@ -227,4 +218,4 @@ class VideoCodec:
     def __call__(self, clip: Tensor, draws: Draws) -> Tensor:
         """On 8-bit frames, on the CPU."""
         codec: Literal["libx264", "mpeg4"] = draws.choice(("libx264", "mpeg4"), (2, 1))
-        return from_8_bit(recompress(to_8_bit(clip), codec, int(draws.uniform(*self.bit_rate))), clip)
+        return to_video(list(recompress(to_8_bit(clip), codec, int(draws.uniform(*self.bit_rate))))).to(clip)

@@ -1,0 +1,3 @@
+from tests.backbones.conftest import hub
+
+__all__ = ["hub"]
