@@ -45,7 +45,7 @@ def test_the_whole_grid_is_the_mean_over_the_samplers_times():
     stack = model(sampler=Sampler(steps=2))
     assert len(stack.grid) == 2
     one = clip("a")
-    denoise = ConditionedDenoiser(stack.backbone, Condition(stack.tokens(one.lr)))
+    denoise = ConditionedDenoiser(stack.backbone, Condition(stack.told(one.lr).tokens))
     z_0 = stack.backbone.encode(one.hr)
     numbers = generator(0, "val", "a")
     torch.randn(one.lr.shape[1:], generator=numbers)  # the noise of the low-resolution clip comes first
@@ -58,10 +58,10 @@ def test_the_whole_grid_is_the_mean_over_the_samplers_times():
 
 
 def test_condition_off_is_the_null_tokens(stack):
-    off = model(condition="off")
-    tokens = off.tokens(clip("a", "b").lr)
+    off, lr = model(condition="off"), clip("a", "b").lr
+    tokens = off.condition(lr, lr).tokens
     assert torch.equal(tokens, off.backbone.null_tokens.expand(2, -1, -1))
-    assert not torch.equal(tokens[:1, :1], stack.tokens(clip("a").lr)[:, :1])
+    assert not torch.equal(tokens[:1, :1], stack.told(clip("a").lr).tokens[:, :1])
 
 
 def test_samples_depend_on_seed_clip_and_condition(stack):

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from vsr_adapter.adapters import Adapter, LinearLinear
 from vsr_adapter.adapters.files import load_adapter
@@ -24,7 +25,7 @@ from vsr_adapter.diffusion import (
 from vsr_adapter.errors import UserError, say
 from vsr_adapter.sampling import DEFAULT_SAMPLING, Sampling
 from vsr_adapter.seeds import generator
-from vsr_adapter.types import Condition
+from vsr_adapter.types import Condition, Told
 
 OVERLAP = 2  # frames that windows share where nothing else is set
 
@@ -38,7 +39,7 @@ class VSRModel(nn.Module):
     Args:
         backbone: frozen denoiser and VAE.
         encoder: frozen ViT.
-        adapter: the only part that trains; its tokens, in_dim and text_dim must be the encoder's and the denoiser's.
+        adapter: the only part that trains; its tokens and in_dim must be the encoder's, what it gives the denoiser's.
         scale: upscaling factor.
         sampling: how clips are sampled.
 
@@ -79,6 +80,7 @@ class VSRModel(nn.Module):
         self.sampler.check(self.process, unet.scheduler_config)
         self.grid = self.process.visited(self.sampler.schedule(unet.scheduler_config))
         self.check_dimensions()
+        self.adapter.fit_to(backbone.unet)
         self.made_by: dict[str, Any] | None = None
 
     @property
@@ -88,19 +90,17 @@ class VSRModel(nn.Module):
         return multiple // gcd(multiple, self.scale)
 
     def check_dimensions(self) -> None:
-        """The adapter's input is the encoder's output, and its output the denoiser's text.
+        """The adapter's input is the encoder's output.
 
         Raises:
             UserError: they differ.
         """
-        text_dim = self.backbone.capabilities.unet.text_dim
-        for name, ours, theirs, part in [
-            ("tokens", self.adapter.tokens, self.encoder.tokens, "encoder"),
-            ("in_dim", self.adapter.in_dim, self.encoder.dim, "encoder"),
-            ("text_dim", self.adapter.text_dim, text_dim, "backbone"),
+        for name, ours, theirs in [
+            ("tokens", self.adapter.tokens, self.encoder.tokens),
+            ("in_dim", self.adapter.in_dim, self.encoder.dim),
         ]:
             if ours != theirs:
-                raise UserError(f"adapter.{name} {ours}: the {part} has {theirs}; set --model.adapter.{name} {theirs}")
+                raise UserError(f"adapter.{name} {ours}: the encoder has {theirs}; set --model.adapter.{name} {theirs}")
 
     def load_adapter(self, file: Path) -> None:
         """Takes the weights of an exported adapter.
@@ -111,8 +111,9 @@ class VSRModel(nn.Module):
         self.made_by = load_adapter(self.adapter, file)
 
     def load(self) -> Self:
-        """Reads the frozen weights and encodes the prompts; does nothing the second time."""
+        """Reads the frozen weights, attaches the adapter, encodes the prompts; does nothing the second time."""
         self.backbone.load()
+        self.adapter.attach(self.backbone.unet)
         if not hasattr(self, "prompt_tokens"):
             prompts = {"prompt_tokens": self.sampling.prompt, "negative_tokens": self.sampling.negative_prompt}
             for name, prompt in prompts.items():
@@ -121,41 +122,42 @@ class VSRModel(nn.Module):
         self.encoder.load()
         return self
 
-    def tokens(self, lr: Tensor) -> Tensor:
-        """tau_theta(x_LR) = Adapter(ViT(x_LR)), Eq. 3.2, then the prompt's tokens, where there is one.
-
-        Where the condition is off: the prompt's alone, or the null tokens.
+    def told(self, lr: Tensor) -> Told:
+        """What the adapter tells of clips, Adapter(ViT(x_LR)), Eq. 3.2; nothing where the condition is off.
 
         Args:
             lr: low-resolution video in [0, 1], shape (B, T, 3, h, w).
-
-        Returns:
-            Shape (B, L, text_dim).
         """
-        prompt = self.get_buffer("prompt_tokens").expand(lr.shape[0], -1, -1)
         if self.sampling.condition == "off":
-            return prompt
+            return Told()
         with torch.no_grad():
             features = self.encoder(lr)
-        tokens = self.adapter(features)
-        if self.sampling.condition == "shuffled":
-            order = torch.randperm(tokens[0].numel(), generator=generator(self.sampling.seed, "shuffled"))
-            tokens = tokens.flatten(1)[:, order.to(tokens.device)].view_as(tokens)
-        return torch.cat([tokens, prompt.to(tokens)], dim=1) if self.sampling.prompt else tokens
+        told = self.adapter.tell(features)
+        return tree_map_only(Tensor, self.shuffled, told) if self.sampling.condition == "shuffled" else told
+
+    def shuffled(self, part: Tensor) -> Tensor:
+        """The numbers of each clip in a fixed wrong order, shape of ``part`` (B, ...)."""
+        order = torch.randperm(part[0].numel(), generator=generator(self.sampling.seed, "shuffled"))
+        return part.flatten(1)[:, order.to(part.device)].view_as(part)
 
     def condition(self, lr: Tensor, low_res_noise: Tensor) -> Condition:
         """All that the denoiser is told about clips.
+
+        The prompt's tokens follow the adapter's. Where it gives none they stand alone, or the null tokens do.
 
         Args:
             lr: low-resolution video in [0, 1], shape (B, T, 3, h, w).
             low_res_noise: standard normal, shape of ``lr``; for backbones that see the clip noised.
         """
-        tokens = self.tokens(lr)
+        told = self.told(lr)
+        text = self.get_buffer("prompt_tokens").expand(lr.shape[0], -1, -1)
+        if told.tokens is not None and self.sampling.prompt:
+            told = told._replace(tokens=torch.cat([told.tokens, text.to(told.tokens)], dim=1))
         if not self.backbone.capabilities.unet.needs_low_res:
-            return Condition(tokens)
+            return told.condition(text)
         noise_level = torch.full((lr.shape[0],), self.sampling.noise_level, device=lr.device)
         low_res = self.backbone.unet.noise_low_res(lr, noise_level, low_res_noise.to(lr))
-        return Condition(tokens, low_res, noise_level)
+        return told.condition(text, low_res, noise_level)
 
     def conditioned(self, condition: Condition) -> Denoiser:
         """The backbone told of clips: what trains."""
@@ -167,7 +169,7 @@ class VSRModel(nn.Module):
         if self.sampling.guidance_scale == 1:
             return conditioned
         negative = self.get_buffer("negative_tokens").expand(condition.tokens.shape[0], -1, -1)
-        null = self.conditioned(condition._replace(tokens=negative))
+        null = self.conditioned(Condition(negative, condition.low_res, condition.noise_level))
         return GuidedDenoiser(conditioned, null, self.sampling.guidance_scale)
 
     def decode(self, z_0: Tensor, lr: Tensor) -> Tensor:

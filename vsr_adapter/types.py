@@ -38,11 +38,38 @@ class Condition(NamedTuple):
         low_res: the low-resolution clip as the denoiser wants it (`UNetPart.noise_low_res`), shape (B, T, 3, h, w);
             None where it takes none.
         noise_level: training time of the noise in ``low_res``, shape (B,), or None.
+        own: tokens that the attached adapter's own keys and values are made of, shape (B, L, dim); None for nothing.
     """
 
     tokens: Tensor
     low_res: Tensor | None = None
     noise_level: Tensor | None = None
+    own: Tensor | None = None
+
+
+class Told(NamedTuple):
+    """What an adapter tells the denoiser of clips; a part that it has nothing to say in is None.
+
+    Each part but the first is a field of `Condition` of the same name: another kind of adapter adds one to both.
+
+    Attributes:
+        tokens: in the place of the null tokens, shape (B, L, text_dim).
+        own: see `Condition`.
+    """
+
+    tokens: Tensor | None = None
+    own: Tensor | None = None
+
+    def condition(self, text: Tensor, low_res: Tensor | None = None, noise_level: Tensor | None = None) -> Condition:
+        """All that the denoiser is told: this, and what no adapter makes.
+
+        Args:
+            text: stands where the adapter gives no tokens, shape (B, L, text_dim).
+            low_res: see `Condition`.
+            noise_level: likewise.
+        """
+        parts = self._asdict() | {"tokens": text if self.tokens is None else self.tokens}
+        return Condition(low_res=low_res, noise_level=noise_level, **parts)
 
 
 class VideoInfo(NamedTuple):

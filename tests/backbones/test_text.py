@@ -1,5 +1,7 @@
 """Null tokens and prompts, by a tiny CLIP text encoder beside the weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -53,15 +55,16 @@ def test_a_prompt_follows_the_adapters_tokens_and_a_negative_one_is_what_guidanc
     plain = text_stack(tmp_path)
     torch.manual_seed(0)
     told = text_stack(tmp_path, prompt="ab", negative_prompt="b", guidance_scale=2.0)
-    tokens = told.tokens(lr)
-    torch.testing.assert_close(tokens[:, :100], plain.tokens(lr))
+    tokens = told.condition(lr, lr).tokens
+    torch.testing.assert_close(tokens[:, :100], plain.condition(lr, lr).tokens)
     torch.testing.assert_close(tokens[:, 100:], ab.expand(2, -1, -1))
     guided = told.guided(told.condition(lr, torch.randn_like(lr)))
     assert isinstance(guided, GuidedDenoiser)
     torch.testing.assert_close(guided.null.condition.tokens, b.expand(2, -1, -1))
-    told.condition_mode = plain.condition_mode = "off"
-    torch.testing.assert_close(told.tokens(lr), ab.expand(2, -1, -1))
-    torch.testing.assert_close(plain.tokens(lr), empty_prompt(encoder).expand(2, -1, -1))
+    for stack in (told, plain):
+        stack.sampling = replace(stack.sampling, condition="off")
+    torch.testing.assert_close(told.condition(lr, lr).tokens, ab.expand(2, -1, -1))
+    torch.testing.assert_close(plain.condition(lr, lr).tokens, empty_prompt(encoder).expand(2, -1, -1))
 
 
 def test_prompts_that_cannot_be_used_are_refused(tmp_path):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vsr_adapter.adapters.base import Adapter
+from vsr_adapter.adapters.base import TokenAdapter
 from vsr_adapter.errors import UserError
 
 
@@ -15,7 +15,40 @@ def time_positions(frames: int, dim: int, like: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)[:, :dim].to(like.dtype)
 
 
-class CrossAttentionAdapter(Adapter):
+class Attending(nn.Module):
+    """Mixed into an adapter: learned queries attend over the tokens of all frames, with positions in space and time."""
+
+    tokens: int
+    in_dim: int
+
+    def attend_with(self, queries: int, heads: int) -> None:
+        """Makes the layers.
+
+        Args:
+            queries: number of them.
+            heads: attention heads.
+
+        Raises:
+            UserError: heads that do not divide the width.
+        """
+        if self.in_dim % heads:
+            raise UserError(f"adapter.heads {heads}: must divide in_dim {self.in_dim}; pass a divisor")
+        self.heads = heads
+        self.queries = nn.Parameter(torch.randn(queries, self.in_dim) * 0.02)
+        self.space = nn.Parameter(torch.randn(self.tokens, self.in_dim) * 0.02)
+        self.norm = nn.LayerNorm(self.in_dim)
+        self.attention = nn.MultiheadAttention(self.in_dim, heads, batch_first=True)
+
+    def attend(self, features: Tensor) -> Tensor:
+        """One sequence (B, queries, D) of features (B, T, N, D)."""
+        batch, frames, _, dim = features.shape
+        time = time_positions(frames, dim, features)
+        keys = (self.norm(features) + self.space + time[:, None]).flatten(1, 2)
+        queries = self.queries.expand(batch, -1, -1)
+        return queries + self.attention(queries, keys, keys, need_weights=False)[0]
+
+
+class CrossAttentionAdapter(Attending, TokenAdapter):
     """L learned queries attend over the tokens of all frames, which carry positions in space and time.
 
     Args:
@@ -28,21 +61,7 @@ class CrossAttentionAdapter(Adapter):
 
     def __init__(self, frames: int = 8, tokens: int = 196, in_dim: int = 768, text_dim: int = 1024, heads: int = 8):
         super().__init__(frames, tokens, in_dim, text_dim)
-        if in_dim % heads:
-            raise UserError(f"adapter.heads {heads}: must divide in_dim {in_dim}; pass a divisor")
-        self.heads = heads
-        self.queries = nn.Parameter(torch.randn(tokens, in_dim) * 0.02)
-        self.space = nn.Parameter(torch.randn(tokens, in_dim) * 0.02)
-        self.norm = nn.LayerNorm(in_dim)
-        self.attention = nn.MultiheadAttention(in_dim, heads, batch_first=True)
-
-    def attend(self, features: Tensor) -> Tensor:
-        """One sequence (B, L, D) of features (B, T, N, D)."""
-        batch, frames, _, dim = features.shape
-        time = time_positions(frames, dim, features)
-        keys = (self.norm(features) + self.space + time[:, None]).flatten(1, 2)
-        queries = self.queries.expand(batch, -1, -1)
-        return queries + self.attention(queries, keys, keys, need_weights=False)[0]
+        self.attend_with(tokens, heads)
 
 
 class CrossAttentionLinearLinear(CrossAttentionAdapter):

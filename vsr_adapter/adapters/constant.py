@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from vsr_adapter.adapters.base import Adapter
+from vsr_adapter.adapters.base import TokenAdapter
 
 
-class ConstantTokens(Adapter):
+class ConstantTokens(TokenAdapter):
     """Learned tokens, the same for every clip (prompt tuning): a control, not an upscaler.
 
     Args:

@@ -15,16 +15,21 @@ FORMAT = "vsr_adapter/1"
 
 
 def describe(adapter: Adapter) -> dict[str, Any]:
-    """What tells whether weights fit an adapter: its class and its dimensions."""
+    """What tells whether weights fit an adapter: its class, its dimensions, and its denoiser's where it has those.
+
+    Args:
+        adapter: fitted to a denoiser.
+    """
     kind = type(adapter)
-    return {
-        "format": FORMAT,
-        "class_path": f"{kind.__module__}.{kind.__qualname__}",
-        "frames": adapter.frames,
-        "tokens": adapter.tokens,
-        "in_dim": adapter.in_dim,
-        "text_dim": adapter.text_dim,
-    }
+    return {"format": FORMAT, "class_path": f"{kind.__module__}.{kind.__qualname__}", **adapter.description()}
+
+
+def entries(description: dict[str, Any]) -> dict[str, Any]:
+    """The same with a name for each entry of a dictionary in it: ``widths.mid_block.attn2``."""
+    flat: dict[str, Any] = {}
+    for name, value in description.items():
+        flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def check_fits(adapter: Adapter, description: dict[str, Any], source: str) -> None:
@@ -33,10 +38,11 @@ def check_fits(adapter: Adapter, description: dict[str, Any], source: str) -> No
     Raises:
         UserError: names the first entry that differs.
     """
-    for key, value in describe(adapter).items():
-        if description.get(key) != value:
+    ours, theirs = entries(describe(adapter)), entries(description)
+    for key in [*ours, *theirs]:
+        if theirs.get(key) != ours.get(key):
             raise UserError(
-                f"{source}: {key} is {description.get(key)}, the configured adapter's is {value}; "
+                f"{source}: {key} is {theirs.get(key)}, the configured adapter's is {ours.get(key)}; "
                 "use the config that trained it, or another file"
             )
 

@@ -3,10 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vsr_adapter.adapters.base import Adapter
+from vsr_adapter.adapters.base import TokenAdapter
 
 
-class LinearLinear(Adapter):
+class LinearLinear(TokenAdapter):
     """Compresses the tokens of all frames into one sequence by one linear layer, and maps it to the text width by two.
 
     Linear(8 x 196 -> 196) over tokens, Linear(768 -> 1024), Linear(1024 -> 1024): 2,144,580 parameters, the

@@ -76,11 +76,13 @@ class UNetPart(FrozenPart):
         network: what `build` made.
         source: where its weights are; None for random ones.
         revision: of a Hub repository.
+        own_tokens: that the attached adapter's own keys and values are made of; None where none are let in.
     """
 
     network: Any
     source: str | None = None
     revision: str | None = None
+    own_tokens: int | None = None
 
     @property
     @abstractmethod
@@ -271,7 +273,8 @@ class Backbone(FrozenPart):
         """The UNet's prediction (Eq. 3.3 of the thesis); see `UNetPart.denoise`.
 
         Raises:
-            UserError: the tokens' width is not the UNet's, or it needs ``low_res`` and there is none.
+            UserError: the tokens' width is not the UNet's, it needs ``low_res`` and there is none, or there are own
+                tokens and nothing is attached that would hear them.
         """
         wanted, tokens = self.capabilities.unet, condition.tokens
         if tokens.shape[-1] != wanted.text_dim:
@@ -280,5 +283,8 @@ class Backbone(FrozenPart):
             )
         if wanted.needs_low_res and condition.low_res is None:
             raise UserError("low_res is None: this UNet denoises with the low-resolution clip; pass low_res")
+        given, heard = 0 if condition.own is None else condition.own.shape[1], self.unet.own_tokens or 0
+        if given not in (0, heard):
+            raise UserError(f"{given} own tokens: the UNet hears {heard}; attach the adapter that gives them")
         with kernels(self.unet):
             return self.unet.denoise(z_t, t.to(z_t.device).expand(z_t.shape[0]), condition)

@@ -72,5 +72,6 @@ class ModelScopeUNet(PublishedUNet):
 
     def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """Epsilon, shape of ``z_t``; the network never sees the low-resolution clip."""
-        dtype = self.network.dtype
-        return self.network(z_t.to(dtype), t, condition.tokens.to(dtype)).sample.to(z_t.dtype)
+        dtype, own = self.network.dtype, {"ip_hidden_states": condition.own}
+        tokens = condition.tokens.to(dtype)
+        return self.network(z_t.to(dtype), t, tokens, cross_attention_kwargs=own).sample.to(z_t.dtype)

@@ -15,6 +15,7 @@ from vsr_adapter.backbones.loading import (
     read_json,
     required,
 )
+from vsr_adapter.backbones.own import CrossAttentionSocket
 from vsr_adapter.errors import UserError
 from vsr_adapter.frozen import Precision
 
@@ -22,7 +23,7 @@ from vsr_adapter.frozen import Precision
 OWN_LOW_RES_SCHEDULE = {"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"}
 
 
-class PublishedUNet(UNetPart):
+class PublishedUNet(CrossAttentionSocket, UNetPart):
     """A UNet with its config, schedule and weights from one checkpoint.
 
     Args:

@@ -26,5 +26,6 @@ class SDx4UNet(NoisedLowResUNet):
         level = each_noise_level(given(condition.noise_level), batch, z_t.device, self.network.config.num_class_embeds)
         images = torch.cat([z_t, clip], dim=1).transpose(1, 2).flatten(0, 1).to(dtype)
         t, level, tokens = (x.repeat_interleave(frames, 0) for x in (t, level, condition.tokens.to(dtype)))
-        prediction = self.network(images, t, tokens, class_labels=level).sample
+        own = {"ip_hidden_states": condition.own}
+        prediction = self.network(images, t, tokens, class_labels=level, cross_attention_kwargs=own).sample
         return prediction.unflatten(0, (batch, frames)).transpose(1, 2).to(z_t.dtype)

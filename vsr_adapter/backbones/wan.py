@@ -1,5 +1,6 @@
 """Wan's video transformer and its causal autoencoder, diffusers'."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from vsr_adapter.backbones.base import UNetCapabilities, VAECapabilities, VAEPart
 from vsr_adapter.backbones.loading import DIFFUSERS_WEIGHTS, home, locate, published_config, published_network
+from vsr_adapter.backbones.own import KeysValues, OwnAttention, added
 from vsr_adapter.backbones.published import PublishedUNet
 from vsr_adapter.backbones.text import CACHE, has_text_encoder
 from vsr_adapter.errors import UserError
@@ -45,6 +47,29 @@ def in_one_file(source: str | None, part: str) -> None:
         raise UserError(f"{source}: has a second transformer_2/, which is not read; use Wan 2.1, or TI2V 5B")
 
 
+def unchanged(own: Tensor) -> Tensor:
+    """Own tokens as the network's image tokens, which it lays before those of the text."""
+    return own
+
+
+class WanOwnAttention(OwnAttention):
+    """The same for Wan, whose blocks hand one sequence to a processor: own tokens, then the text."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        rotary_emb: Any = None,
+    ) -> Tensor:
+        """As diffusers' `WanAttnProcessor`."""
+        assert encoder_hidden_states is not None
+        own, text = encoder_hidden_states[:, : self.tokens], encoder_hidden_states[:, self.tokens :]
+        output = self.before(attn, hidden_states, text, attention_mask, rotary_emb)
+        return output + added(attn, hidden_states, *self.layer(own))
+
+
 class WanTransformerPart(PublishedUNet):
     """diffusers' `WanTransformer3DModel`: text to video, flow prediction on latents of 4x8x8 (or 4x16x16).
 
@@ -60,6 +85,7 @@ class WanTransformerPart(PublishedUNet):
 
     part: ClassVar[str] = "transformer"
     own_schedule: ClassVar[dict[str, Any]] = WAN_SCHEDULER
+    processor = WanOwnAttention
 
     def __init__(self, source: str | None = None, text_length: int = 512, latent_factor: int = 8, **kwargs: Any):
         in_one_file(source, self.part)
@@ -101,7 +127,26 @@ class WanTransformerPart(PublishedUNet):
     def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """The flow, shape of ``z_t``; ``t`` is the scheduler's time, 0 to 1000, and need not be whole."""
         dtype = self.network.patch_embedding.weight.dtype  # some others stay float32
-        return self.network(z_t.to(dtype), t, condition.tokens.to(dtype)).sample.to(z_t.dtype)
+        own = condition.own
+        if own is None and self.own_tokens is not None:  # as many are split off whatever the call: zeros add nothing
+            own = z_t.new_zeros(len(z_t), self.own_tokens, self.own_dim)
+        own = None if own is None else own.to(dtype)
+        return self.network(z_t.to(dtype), t, condition.tokens.to(dtype), own).sample.to(z_t.dtype)
+
+    @property
+    def own_dim(self) -> int:
+        """That of the text after its embedding, since own tokens stand beside it."""
+        return self.config.get("num_attention_heads", 40) * self.config.get("attention_head_dim", 128)
+
+    def attach(self, layers: Mapping[str, KeysValues], tokens: int) -> None:
+        """With a way in for the tokens: diffusers' class reads no ``attention_kwargs``."""
+        super().attach(layers, tokens)
+        self.network.condition_embedder.image_embedder = unchanged
+
+    def detach(self) -> None:
+        """Without it."""
+        super().detach()
+        self.network.condition_embedder.image_embedder = None
 
     def null_tokens(self) -> Tensor:
         """Of ``null_tokens.safetensors`` beside the weights; zeros where there is no text encoder either.

@@ -14,7 +14,6 @@ from vsr_adapter.adapters import Adapter, LinearLinear
 from vsr_adapter.backbones import Backbone
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.inference.config import read_model
-from vsr_adapter.types import Condition
 
 # Table 4.6 of the thesis and its caption, by the true number of parameters
 THESIS = {
@@ -84,9 +83,9 @@ def cost(backbone: Backbone, encoder: FrozenViT, adapter: Adapter, size: int, fr
             backbone.encode(hr)
             reached.append(counter.get_total_flops())
             features = encoder(lr)
-        tokens = adapter(features)
+        told = adapter.tell(features)
         reached.append(counter.get_total_flops())
-        prediction = backbone.denoise(z, t, Condition(tokens, low_res, level))
+        prediction = backbone.denoise(z, t, told.condition(backbone.null_tokens, low_res, level))
         reached.append(counter.get_total_flops())
         prediction.sum().backward()
         reached.append(counter.get_total_flops())
@@ -115,6 +114,7 @@ def info(path: Path, size: int = 80, frames: int | None = None, steps: int = 30)
         encoder.load()
     for part in (backbone, encoder, adapter):
         part.to("meta")  # weights that were read are not made there
+    adapter.attach(backbone.unet)
     capabilities = backbone.capabilities
     frames = capabilities.time.up(8) if frames is None else frames
     time = "" if capabilities.time.factor == 1 else f", {capabilities.time.factor} frames to a latent one"
@@ -122,7 +122,7 @@ def info(path: Path, size: int = 80, frames: int | None = None, steps: int = 30)
         (f"UNet {type(backbone.unet).__name__}", backbone.unet, f"tokens {capabilities.unet.text_dim} wide"),
         (f"VAE {type(backbone.vae).__name__}", backbone.vae, f"f{capabilities.vae.spatial_factor}{time}"),
         (f"ViT {encoder.name}", encoder, f"{encoder.tokens} tokens x {encoder.dim}, with its classifier head"),
-        (f"adapter {type(adapter).__name__}", adapter, f"{adapter.tokens} tokens x {adapter.text_dim}"),
+        (f"adapter {type(adapter).__name__}", adapter, adapter.gives),
     ]
     rows: list[tuple[str, ...]] = [("part", "parameters", "", "fp32 MB", "fp16 MB", "thesis", "")]
     for name, module, note in parts:

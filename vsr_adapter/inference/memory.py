@@ -17,7 +17,6 @@ from vsr_adapter.frozen import kernels
 from vsr_adapter.inference.tiles import plan_tiles
 from vsr_adapter.model import VSRModel
 from vsr_adapter.sampling import Tiling
-from vsr_adapter.types import Condition
 
 SIDES = range(160, 31, -16)  # up to twice what adapters are trained on
 # a folder of videos has one size of tile; counting takes seconds
@@ -85,9 +84,11 @@ def counted(model: VSRModel, batch: int, rows: int, columns: int) -> int:
         lr = torch.empty(batch, model.window, 3, rows, columns, device=model.backbone.device)
         latent = model.backbone.capabilities.latent_shape(model.window, rows * model.scale, columns * model.scale)
         z = torch.empty(batch, *latent, device=lr.device)
-        tokens = torch.empty(batch, model.adapter.tokens, unet.text_dim, device=lr.device)
         level = torch.zeros(batch, dtype=torch.long, device=lr.device) if unet.needs_low_res else None
-        condition = Condition(tokens, lr if unet.needs_low_res else None, level)
+        with kernels(model.encoder):
+            told = model.told(lr)
+        null = model.backbone.null_tokens.expand(batch, -1, -1)
+        condition = told.condition(null, lr if unet.needs_low_res else None, level)
         t = torch.zeros(batch, device=lr.device)
         # `kernels` outside: it asks for the real weights' precision
         steps: list[tuple[Any, Callable[[], Tensor]]] = [

@@ -52,7 +52,8 @@ class UpscaleUNetPart(NoisedLowResUNet):
     def denoise(self, z_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         """v, shape of ``z_t``; ``low_res`` is that of `noise_low_res`."""
         assert condition.low_res is not None  # Backbone.denoise has seen to it
-        return self.network(z_t, t, condition.tokens, condition.low_res.transpose(1, 2), given(condition.noise_level))
+        low_res = condition.low_res.transpose(1, 2)
+        return self.network(z_t, t, condition.tokens, low_res, given(condition.noise_level), condition.own)
 
 
 class VideoVAEPart(VAEPart):

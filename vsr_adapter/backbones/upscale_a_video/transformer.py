@@ -9,6 +9,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
 
 from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_EPS, per_frame, temporal_resnet
+from vsr_adapter.types import Condition
 
 ROTARY_CHANNELS = 32
 BUCKETS, MAX_DISTANCE = 32, 32
@@ -108,13 +109,14 @@ class TransformerBlock(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
         self.ff = FeedForward(dim, activation_fn="geglu")
 
-    def forward(self, x: Tensor, tokens: Tensor, frames: int) -> Tensor:
-        """Shape of ``x`` (B * T, pixels, dim); ``tokens`` has shape (B, L, text_dim)."""
+    def forward(self, x: Tensor, told: Condition, frames: int) -> Tensor:
+        """Shape of ``x`` (B * T, pixels, dim)."""
 
         def cross(attention: Attention, queries: Tensor) -> Tensor:
             # all frames of a clip ask the same tokens: one row of queries makes keys and values once
             rows = queries.unflatten(0, (-1, frames)).flatten(1, 2)
-            return attention(rows, tokens).unflatten(1, (frames, -1)).flatten(0, 1)
+            heard = attention(rows, told.tokens, ip_hidden_states=told.own)
+            return heard.unflatten(1, (frames, -1)).flatten(0, 1)
 
         first = self.norm1(x)
         x = x + (cross(self.attn1, first) if self.only_cross_attention else self.attn1(first))
@@ -156,11 +158,11 @@ class VideoTransformer(nn.Module):
         )
         self.proj_out = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """Shape of ``x`` (B, C, T, h, w); ``tokens`` has shape (B, L, text_dim), and is shared by the frames."""
+    def forward(self, x: Tensor, told: Condition) -> Tensor:
+        """Shape of ``x`` (B, C, T, h, w); tokens are shared by the frames."""
         frames, size = x.shape[2], x.shape[-2:]
         residual = self.resblock_temporal(x, None)
         h = per_frame(self.norm, residual).transpose(1, 2).flatten(0, 1).flatten(2).transpose(1, 2)
-        h = self.transformer_blocks[0](self.proj_in(h), tokens, frames)
+        h = self.transformer_blocks[0](self.proj_in(h), told, frames)
         h = self.proj_out(h).transpose(1, 2).unflatten(2, size)
         return residual + h.unflatten(0, (-1, frames)).transpose(1, 2)

@@ -14,6 +14,7 @@ from vsr_adapter.backbones.upscale_a_video.config import must_be, must_divide, w
 from vsr_adapter.backbones.upscale_a_video.layers import TEMPORAL_GROUPS, TemporalBlock, VideoResnetBlock, per_frame
 from vsr_adapter.backbones.upscale_a_video.transformer import RotaryEmbedding, VideoTransformer
 from vsr_adapter.errors import UserError
+from vsr_adapter.types import Condition
 
 DEFAULTS: dict[str, Any] = {
     "in_channels": 7,
@@ -57,10 +58,10 @@ class Level(nn.Module):
             self.attentions = nn.ModuleList(attentions)
         self.resnets = nn.ModuleList(resnets)
 
-    def layer(self, i: int, x: Tensor, temb: Tensor, tokens: Tensor) -> Tensor:
+    def layer(self, i: int, x: Tensor, temb: Tensor, told: Condition) -> Tensor:
         """Residual block i, and its transformer."""
         x = self.resnets[i](x, temb)
-        return self.attentions[i](x, tokens) if hasattr(self, "attentions") else x
+        return self.attentions[i](x, told) if hasattr(self, "attentions") else x
 
 
 class DownLevel(Level):
@@ -72,11 +73,11 @@ class DownLevel(Level):
             channels = resnets[-1].out_channels
             self.downsamplers = nn.ModuleList([Downsample2D(channels, use_conv=True, padding=1, name="op")])
 
-    def forward(self, x: Tensor, temb: Tensor, tokens: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, x: Tensor, temb: Tensor, told: Condition) -> tuple[Tensor, list[Tensor]]:
         """The output, and the skips: each layer's output and the downsampler's."""
         skips = []
         for i in range(len(self.resnets)):
-            x = self.layer(i, x, temb, tokens)
+            x = self.layer(i, x, temb, told)
             skips.append(x)
         if hasattr(self, "downsamplers"):
             x = per_frame(self.downsamplers[0], x)
@@ -93,11 +94,11 @@ class UpLevel(Level):
             self.upsamplers = nn.ModuleList([Upsample2D(resnets[-1].out_channels, use_conv=True)])
 
     def forward(
-        self, x: Tensor, skips: list[Tensor], size: tuple[int, int] | None, temb: Tensor, tokens: Tensor
+        self, x: Tensor, skips: list[Tensor], size: tuple[int, int] | None, temb: Tensor, told: Condition
     ) -> Tensor:
         """Output at ``size``, which is that of the next skip; ``skips`` in the order of their use."""
         for i, skip in enumerate(skips):
-            x = self.layer(i, torch.cat([x, skip], dim=1), temb, tokens)
+            x = self.layer(i, torch.cat([x, skip], dim=1), temb, told)
         if hasattr(self, "upsamplers"):
             x = per_frame(lambda frames: self.upsamplers[0](frames, output_size=size), x)
         return x
@@ -106,9 +107,9 @@ class UpLevel(Level):
 class MidLevel(Level):
     """The lowest level: residual block, transformer with self-attention, residual block."""
 
-    def forward(self, x: Tensor, temb: Tensor, tokens: Tensor) -> Tensor:
+    def forward(self, x: Tensor, temb: Tensor, told: Condition) -> Tensor:
         """Shape of ``x``."""
-        x = self.attentions[0](self.resnets[0](x, temb), tokens)
+        x = self.attentions[0](self.resnets[0](x, temb), told)
         return self.resnets[1](x, temb)
 
 
@@ -211,7 +212,15 @@ class UpscaleUNet(nn.Module):
         """A temporal block, or one that does nothing and has no weights."""
         return TemporalBlock(channels, temb) if present else NoTemporalBlock()
 
-    def forward(self, z_t: Tensor, t: Tensor, tokens: Tensor, low_res: Tensor, noise_level: Tensor | int) -> Tensor:
+    def forward(
+        self,
+        z_t: Tensor,
+        t: Tensor,
+        tokens: Tensor,
+        low_res: Tensor,
+        noise_level: Tensor | int,
+        own: Tensor | None = None,
+    ) -> Tensor:
         """The prediction.
 
         Args:
@@ -220,6 +229,7 @@ class UpscaleUNet(nn.Module):
             tokens: shape (B, L, cross_attention_dim), any L.
             low_res: noised clip in the network's range, shape (B, 3, T, h, w).
             noise_level: training time of its noise, 0 to 350, shape (B,) or ().
+            own: see `Condition`.
 
         Returns:
             Shape (B, 4, T, h, w).
@@ -235,17 +245,17 @@ class UpscaleUNet(nn.Module):
         temb = self.time_embedding(self.time_proj(t).to(dtype)) + self.class_embedding(noise_level)
 
         x = per_frame(self.conv_in, torch.cat([z_t, low_res], dim=1).to(dtype))
-        tokens = tokens.to(dtype)
+        told = Condition(tokens.to(dtype), own=own)
         skips = [x]
         for block, temporal in zip(self.down_blocks, self.down_temp_blocks, strict=True):
-            x, more = block(x, temb, tokens)
+            x, more = block(x, temb, told)
             skips += more  # taken before the temporal block
             x = temporal(x, temb)
-        x = self.mid_temp_block(self.mid_block(x, temb, tokens), temb)
+        x = self.mid_temp_block(self.mid_block(x, temb, told), temb)
         for block, temporal in zip(self.up_blocks, self.up_temp_blocks, strict=True):
             used = [skips.pop() for _ in range(self.config["layers_per_block"] + 1)]
             size = tuple(skips[-1].shape[-2:]) if skips else None
-            x = temporal(block(x, used, size, temb, tokens), temb)
+            x = temporal(block(x, used, size, temb, told), temb)
         return per_frame(self.conv_out, F.silu(self.conv_norm_out(x))).to(z_t.dtype)
 
 
