@@ -10,6 +10,7 @@ REACH = 3.0  # HR pixels that are searched on each side: DUF's phase is 1.5 off
 STEP = 0.5
 SIDE = 64  # of the part that is compared, in LR pixels
 SIGMAS = (0.25, 0.4)  # of the blur, in LR pixels: near BI's, and BD's
+LIKE = 0.5  # of the truth's variance: the largest error of what shows the truth at all
 CLEAR = 1.0  # dB by which another place must fit better: shifts of real frames gave 10 and more, real-world noise 0.3
 
 
@@ -53,6 +54,8 @@ def align(lr: Tensor, hr: Tensor, scale: int = 4) -> Alignment:
 def align_upscaled(video: Tensor, truth: Tensor, scale: int = 4) -> Alignment:
     """The shift, in half pixels, at which an upscaled frame fits its truth best; both are blurred alike, and sampled.
 
+    What shows the truth nowhere, as a network does that has learned nothing, lies where it should.
+
     Args:
         video: frame in [0, 1], shape (3, H, W).
         truth: same shape.
@@ -61,7 +64,11 @@ def align_upscaled(video: Tensor, truth: Tensor, scale: int = 4) -> Alignment:
     height, width = (min(SIDE, size // scale) * scale for size in truth.shape[-2:])
     ours, theirs = (views(middle(frame, height, width), SIGMAS[1] * scale, scale) for frame in (video, truth))
     unshifted = len(ours) // 2
-    return best_place(squared_errors(ours[unshifted, unshifted], theirs))
+    errors = squared_errors(ours[unshifted, unshifted], theirs)
+    grey = theirs[unshifted, unshifted]
+    if errors.min() > LIKE * squared_errors(grey.mean().expand_as(grey), grey[None, None]):
+        return Alignment(0, 0, 0)
+    return best_place(errors)
 
 
 def middle(frame: Tensor, height: int, width: int) -> Tensor:
