@@ -80,7 +80,7 @@ def check(name: str, video: Tensor, trial: Trial) -> None:
     if video.shape != truth.shape:
         raise UserError(f"{who}: gives {tuple(video.shape)}, the truth is {tuple(truth.shape)}; mend it")
     if trial.source.placed:
-        check_place(who, video.cpu(), truth.cpu())
+        check_place(who, video.cpu(), truth.cpu(), trial.ask.lr.cpu())
 
 
 def score(name: str, video: Tensor, metrics: Sequence[ClipMetric], trial: Trial, seconds: float = math.nan) -> Score:
