@@ -10,11 +10,11 @@ import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
+from vsr_adapter.data.trials import lone
 from vsr_adapter.evaluation.loop import default_metrics, evaluate
 from vsr_adapter.evaluation.table import Table
 from vsr_adapter.peers import Bicubic, Folder
 from vsr_adapter.resize import bicubic_downscale
-from vsr_adapter.types import Ask, Source, Trial, VideoInfo
 from vsr_adapter.video.encode import Encoder, Encoding
 from vsr_adapter.video.images import write_png
 from vsr_adapter.video.index import Look, probe
@@ -50,17 +50,15 @@ def demo(output: Path, options: Sequence[str] = ()) -> int:
     code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), *more])
     if code:
         return code
-    height, width = truth.shape[-2:]
-    rate = probe(SAMPLE).rate
-    ask = Ask(lr[0], "sample_lr", VideoInfo(SAMPLE, FRAMES, width, height, rate), 0, 0, 0, 4, "sample", whole=True)
-    trial = Trial(ask, truth[0], slice(None), Source("", {}, whole=True, placed=True))
-    found = evaluate([Bicubic(), Folder(output / "upscaled", "ours")], default_metrics(), trial)
+    methods = [Bicubic(), Folder(output / "upscaled", "ours")]
+    found = evaluate(methods, default_metrics(), lone("sample_lr", lr[0], truth[0]))
     print(Table({}, found.scores).text())
     ours, bicubic = (found.outputs[name][None] for name in ("ours", "bicubic"))
     pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
     strips = [np.hstack(columns) for columns in zip(*map(images, (pixels, bicubic, ours, truth)), strict=True)]
     write_png(output / "strip.png", strips[FRAMES // 2])
-    with Encoder(output / "strip.mp4", 4 * width, height, rate, Encoding(), Look()) as encoder:
+    height, width = strips[0].shape[:2]
+    with Encoder(output / "strip.mp4", width, height, probe(SAMPLE).rate, Encoding(), Look()) as encoder:
         for strip in strips:
             encoder.write(Frame(strip.astype(np.float32) / 255))
     print(f"{output / 'strip.png'}, {output / 'strip.mp4'}: LR | bicubic | ours | truth")

@@ -1,10 +1,14 @@
 """Test clips with all that scoring them takes."""
 
+from fractions import Fraction
+from pathlib import Path
+
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.degradations import Bicubic
-from vsr_adapter.types import Ask, Source, Trial
+from vsr_adapter.types import Ask, Source, Trial, VideoInfo
 
 
 class Trials(Dataset[Trial]):
@@ -33,3 +37,17 @@ class Trials(Dataset[Trial]):
         video, _ = item.name.rsplit("/", 1)
         ask = Ask(lr, video, item.hr, item.start, top, left, clips.scale, item.name, self.source.whole)
         return Trial(ask, hr, clips.scored, self.source)
+
+
+def lone(name: str, lr: Tensor, truth: Tensor) -> Trial:
+    """A clip that is a whole video, and of no set.
+
+    Args:
+        name: of both.
+        lr: in [0, 1], shape (T, 3, h, w).
+        truth: in [0, 1], shape (T, 3, h * scale, w * scale).
+    """
+    frames, _, height, width = truth.shape
+    video = VideoInfo(Path(name), frames, width, height, Fraction(1))
+    ask = Ask(lr, name, video, 0, 0, 0, width // lr.shape[-1], name, whole=True)
+    return Trial(ask, truth, slice(None), Source("", {}, whole=True, placed=True))

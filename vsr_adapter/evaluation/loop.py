@@ -48,6 +48,8 @@ def evaluate(methods: Sequence[Peer], metrics: Sequence[ClipMetric], trial: Tria
         UserError: with the names of the method and the clip: NaN, infinity or values outside [0, 1], another size,
             another place in space or in time.
     """
+    names = [*(method.name for method in methods), TRUTH]
+    assert len({*names}) == len(names), f"{names}: rows go by their names"
     scores: list[Score] = []
     outputs: dict[str, Tensor] = {}
     for method in methods:
