@@ -10,10 +10,11 @@ import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
-from vsr_adapter.evaluation.score import default_metrics, score
+from vsr_adapter.data.trials import lone
+from vsr_adapter.evaluation.loop import default_metrics, evaluate
 from vsr_adapter.evaluation.table import Table
-from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
-from vsr_adapter.types import Clip
+from vsr_adapter.peers import Bicubic, Folder
+from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.video.encode import Encoder, Encoding
 from vsr_adapter.video.images import write_png
 from vsr_adapter.video.index import Look, probe
@@ -49,10 +50,10 @@ def demo(output: Path, options: Sequence[str] = ()) -> int:
     code = main(["predict", "--input", str(output / "sample_lr"), "--output", str(output / "upscaled"), *more])
     if code:
         return code
-    ours, bicubic = video(list(read_frames(output / "upscaled" / "sample_lr"))), bicubic_upscale(lr)
-    clip, metrics = Clip(lr, truth, ["sample"]), default_metrics()
-    rows = [("bicubic", bicubic), ("ours", ours), ("truth", truth)]
-    print(Table({}, [one for name, shown in rows for one in score(metrics, name, shown, clip)]).text())
+    methods = [Bicubic(), Folder(output / "upscaled", "ours")]
+    found = evaluate(methods, default_metrics(), lone("sample_lr", lr[0], truth[0]))
+    print(Table({}, found.scores).text())
+    ours, bicubic = (found.outputs[name][None] for name in ("ours", "bicubic"))
     pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
     strips = [np.hstack(columns) for columns in zip(*map(images, (pixels, bicubic, ours, truth)), strict=True)]
     write_png(output / "strip.png", strips[FRAMES // 2])

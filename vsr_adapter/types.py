@@ -6,8 +6,9 @@ NamedTuples, since Lightning moves them between devices and torch collates them.
 
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 
 
@@ -88,3 +89,70 @@ class VideoInfo(NamedTuple):
     width: int
     height: int
     rate: Fraction
+
+
+class Ask(NamedTuple):
+    """What a method is asked to upscale.
+
+    Attributes:
+        lr: clip in [0, 1], shape (T, 3, h, w), on the device of the test.
+        video: name of the video that it is from.
+        hr: that video, whole.
+        start: its first frame there.
+        top: row of the crop in HR.
+        left: column of the crop in HR.
+        scale: HR pixels per LR pixel.
+        name: of the clip, for example ``000/00000040``: names the keys of its noise.
+        whole: whether these are whole frames, and no crop.
+    """
+
+    lr: Tensor
+    video: str
+    hr: VideoInfo
+    start: int
+    top: int
+    left: int
+    scale: int
+    name: str
+    whole: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the answer."""
+        return self.lr.shape[-2] * self.scale, self.lr.shape[-1] * self.scale
+
+
+class Source(NamedTuple):
+    """The test set that a clip is of.
+
+    Attributes:
+        name: of the set where there are several, for folders and logs; empty for one alone.
+        lines: what numbers on its clips depend on, by name.
+        whole: whether its clips are whole frames.
+        placed: whether LR lies where HR does, so that what a method gives must too.
+    """
+
+    name: str
+    lines: dict[str, str]
+    whole: bool
+    placed: bool
+
+
+class Trial(NamedTuple):
+    """A clip of a test with all that scoring it takes: plain values, which travel from a loader's processes.
+
+    Attributes:
+        ask: what methods see.
+        truth: high-resolution clip in [0, 1], shape (T, 3, H, W).
+        scored: frames that metrics of single frames see; those of neighbouring frames see all.
+        source: its test set.
+    """
+
+    ask: Ask
+    truth: Tensor
+    scored: slice
+    source: Source
+
+    def to(self, device: str | torch.device) -> Self:
+        """The same there."""
+        return self._replace(ask=self.ask._replace(lr=self.ask.lr.to(device)), truth=self.truth.to(device))

@@ -8,16 +8,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from recipes.mini.captions import Caption, describe
 from recipes.mini.effect import difference
 from recipes.mini.footage import Footage, Shape, validation
-from recipes.mini.layout import features
-from recipes.mini.perceptual import distance, perceptual
 from recipes.mini.training import mean, read
 from recipes.mini.unet import UNetStage
+from vsr_adapter.data.trials import lone
+from vsr_adapter.evaluation.loop import evaluate
 from vsr_adapter.evaluation.table import piped
-from vsr_adapter.metrics import PSNR
+from vsr_adapter.metrics import LPIPS, PSNR
+from vsr_adapter.peers import Ask, Peer
 from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.types import Clip
 
@@ -63,7 +65,7 @@ def compared(stage: UNetStage, level: int, name: str, clips: list[Clip]) -> Iter
     captions = [describe(clip) for clip in clips]
     others = [*captions[1:], *captions[:1]]
     said: dict[str, Sequence[Caption | None]] = {"null": [None] * len(clips), "truth": captions, "another's": others}
-    found = {tokens: figures(stage, level, clips, said[tokens]) for tokens in TOKENS}
+    found = figures(stage, level, clips, said)
     for tokens in TOKENS:
         yield [str(level), name, tokens, *(f"{mean(values):.4f}" for values in found[tokens])]
     for tokens in TOKENS[1:]:
@@ -71,16 +73,41 @@ def compared(stage: UNetStage, level: int, name: str, clips: list[Clip]) -> Iter
         yield [str(level), name, f"{tokens} - null", *(difference(ours, theirs) for ours, theirs in pairs)]
 
 
-@torch.no_grad()
+def told(tokens: str) -> str:
+    """The row of a network that is told so: that of the truth is the truth's own."""
+    return f"told {tokens}"
+
+
+class Told(Peer):
+    """The network that is told a caption, or nothing.
+
+    Args:
+        stage: whose network.
+        name: of the tokens.
+        caption: of what is to be scored; None for null tokens.
+        level: of the noise in the low-resolution clip.
+    """
+
+    def __init__(self, stage: UNetStage, name: str, caption: Caption | None, level: int):
+        self.stage, self.name, self.caption, self.level = stage, told(name), caption, level
+
+    def __call__(self, ask: Ask) -> Tensor:
+        """One step."""
+        network = self.stage.network
+        null = network.get_buffer("null.null_tokens")
+        tokens = null if self.caption is None else network["captions"](self.caption)
+        return self.stage.sample(network, ask.lr[None], tokens, 1, self.level)[0]
+
+
 def figures(
-    stage: UNetStage, level: int, clips: list[Clip], captions: Sequence[Caption | None]
-) -> tuple[list[float], list[float]]:
-    """PSNR in dB and LPIPS of each clip, one step."""
-    psnr, lpips = [], []
-    null = stage.network.get_buffer("null.null_tokens")
-    for clip, caption in zip(clips, captions, strict=True):
-        tokens = null if caption is None else stage.network["captions"](caption)
-        ours = stage.sample(stage.network, clip.lr, tokens, 1, level)
-        psnr.append(PSNR().per_clip(ours, clip.hr).mean().item())
-        lpips.append(distance(perceptual(stage.state, "alex"), features(ours), features(clip.hr)).item())
-    return psnr, lpips
+    stage: UNetStage, level: int, clips: list[Clip], said: dict[str, Sequence[Caption | None]]
+) -> dict[str, tuple[list[float], list[float]]]:
+    """PSNR in dB and LPIPS of each clip, by tokens."""
+    metrics = [PSNR(), LPIPS(rounded=False)]
+    found = []
+    for number, clip in enumerate(clips):
+        methods = [Told(stage, tokens, captions[number], level) for tokens, captions in said.items()]
+        found += evaluate(methods, metrics, lone(clip.name[0], clip.lr[0], clip.hr[0])).scores
+    ours = {tokens: [score.values for score in found if score.method == told(tokens)] for tokens in said}
+    psnr, lpips = (metric.label for metric in metrics)
+    return {tokens: ([one[psnr] for one in each], [one[lpips] for one in each]) for tokens, each in ours.items()}

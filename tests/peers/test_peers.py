@@ -14,7 +14,7 @@ from vsr_adapter.types import VideoInfo
 FRAMES = cut(0, 6, height=64, width=80)
 LR = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 WHOLE = VideoInfo(Path("walk"), 6, 80, 64, Fraction(10))
-ASK = Ask(LR, "city/walk", WHOLE, start=3, top=8, left=20, scale=4)
+ASK = Ask(LR, "city/walk", WHOLE, start=3, top=8, left=20, scale=4, name="city/walk/00000003", whole=False)
 
 
 def test_bicubic_is_bicubic():

@@ -18,7 +18,8 @@ from vsr_adapter.peers import Ask, SDx4Pipeline
 from vsr_adapter.types import VideoInfo
 
 LR = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-ASK = Ask(LR, "walk", VideoInfo(Path("walk"), 2, 48, 32, Fraction(10)), start=0, top=0, left=0, scale=4)
+WHOLE = VideoInfo(Path("walk"), 2, 48, 32, Fraction(10))
+ASK = Ask(LR, "walk", WHOLE, start=0, top=0, left=0, scale=4, name="walk/00000000", whole=False)
 
 
 @pytest.fixture(scope="module")

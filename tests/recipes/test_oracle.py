@@ -16,13 +16,12 @@ from vsr_adapter.assets import shipped
 
 @pytest.fixture
 def state(tmp_path, monkeypatch):
-    """Prepared media, a cut of the shipped sample, and a distance without a trunk that is no part of the repository."""
+    """Prepared media, cuts of the shipped sample."""
     for folder in ("photographs", "clips", "validation"):
         (tmp_path / folder).mkdir()
     np.save(tmp_path / "photographs" / "photo.npy", cut(0, 1, height=160, width=160)[0])
     for folder in ("clips", "validation"):
         np.save(tmp_path / folder / "clip.npy", cut(0, 8, height=64, width=96))
-    monkeypatch.setattr(oracle, "perceptual", lambda state, trunk: lambda ours, truth: (ours - truth).square())
     monkeypatch.setattr(oracle, "STARTS", (0, 4))
     monkeypatch.setattr(unet, "SHAPES", unet.SHAPES[:1])
     return tmp_path

@@ -10,6 +10,7 @@ REACH = 3.0  # HR pixels that are searched on each side: DUF's phase is 1.5 off
 STEP = 0.5
 SIDE = 64  # of the part that is compared, in LR pixels
 SIGMAS = (0.25, 0.4)  # of the blur, in LR pixels: near BI's, and BD's
+LIKE = 0.5  # of the truth's variance: the largest error of what shows the truth at all
 CLEAR = 1.0  # dB by which another place must fit better: shifts of real frames gave 10 and more, real-world noise 0.3
 
 
@@ -50,18 +51,27 @@ def align(lr: Tensor, hr: Tensor, scale: int = 4) -> Alignment:
     return best_place(min(errors, key=torch.Tensor.min))  # of the blur that explains LR better
 
 
-def align_upscaled(video: Tensor, truth: Tensor, scale: int = 4) -> Alignment:
+def align_upscaled(video: Tensor, truth: Tensor, bicubic: Tensor, scale: int = 4) -> Alignment:
     """The shift, in half pixels, at which an upscaled frame fits its truth best; both are blurred alike, and sampled.
+
+    What bicubic of the same LR gains there as well is the content's: of small crops, whose few pixels may fit better
+    elsewhere. What shows the truth nowhere, as a network that has learned nothing, lies where it should.
 
     Args:
         video: frame in [0, 1], shape (3, H, W).
         truth: same shape.
+        bicubic: of the LR that the frame was made from, same shape.
         scale: by which it was enlarged.
     """
     height, width = (min(SIDE, size // scale) * scale for size in truth.shape[-2:])
-    ours, theirs = (views(middle(frame, height, width), SIGMAS[1] * scale, scale) for frame in (video, truth))
-    unshifted = len(ours) // 2
-    return best_place(squared_errors(ours[unshifted, unshifted], theirs))
+    seen = [views(middle(frame, height, width), SIGMAS[1] * scale, scale) for frame in (video, bicubic, truth)]
+    at = len(seen[0]) // 2
+    ours, usual, grey = (squared_errors(one, seen[2]) for one in (seen[0][at, at], seen[1][at, at], seen[2].mean()))
+    place = best_place(ours)
+    if ours.min() > LIKE * grey[at, at]:
+        return Alignment(0, 0, 0)
+    row, column = (int((shift + REACH) / STEP) for shift in (place.dy, place.dx))
+    return place._replace(gain=place.gain - max(gain_at(usual, row, column), 0))
 
 
 def middle(frame: Tensor, height: int, width: int) -> Tensor:
@@ -93,14 +103,18 @@ def views(truth: Tensor, sigma: float, scale: int) -> Tensor:
 
 def squared_errors(small: Tensor, seen: Tensor) -> Tensor:
     """Mean squared error of each view (dy, dx, h, w), away from the border, of which some views see the padding."""
-    rows, columns = (slice(border, size - border) for size in small.shape for border in [min(3, (size - 1) // 2)])
+    rows, columns = (slice(border, size - border) for size in seen.shape[2:] for border in [min(3, (size - 1) // 2)])
     return (seen - small)[..., rows, columns].square().mean(dim=(2, 3))
 
 
 def best_place(errors: Tensor) -> Alignment:
     """Where the error is least; rows are dy, columns dx."""
     row, column = divmod(int(errors.argmin()), len(errors))
+    return Alignment(column * STEP - REACH, row * STEP - REACH, gain_at(errors, row, column))
+
+
+def gain_at(errors: Tensor, row: int, column: int) -> float:
+    """The dB by which it fits better at that place than where it should be."""
     unshifted = len(errors) // 2
-    least = errors[row, column].clamp(min=1e-12)
-    gain = 10 * (errors[unshifted, unshifted].clamp(min=1e-12) / least).log10()
-    return Alignment(column * STEP - REACH, row * STEP - REACH, gain.item())
+    here, there = (errors[at].clamp(min=1e-12) for at in ((unshifted, unshifted), (row, column)))
+    return 10 * (here / there).log10().item()

@@ -6,41 +6,30 @@ from importlib.metadata import version
 import cv2
 import torch
 
-from vsr_adapter.frozen import SAMPLED, fingerprint
 from vsr_adapter.metrics import ClipMetric
-from vsr_adapter.model import VSRModel
+from vsr_adapter.peers import Peer
 
 
-def protocol(
-    model: VSRModel, metrics: Sequence[ClipMetric], data: dict[str, str], where: str, tiled: bool
-) -> dict[str, str]:
+def protocol(data: dict[str, str], metrics: Sequence[ClipMetric], methods: dict[str, str]) -> dict[str, str]:
     """The lines over a table.
 
     Args:
-        model: that was tested.
-        metrics: that scored it.
         data: what the data set says of itself.
-        where: device and precision.
-        tiled: whether clips were sampled in tiles.
+        metrics: that scored.
+        methods: what the methods say of themselves.
     """
-    sampling = model.sampling
-    tiles = sampling.tiles
-    weights = [fingerprint(part, SAMPLED)[:12] for part in (model.backbone, model.encoder)]
-    parts = model.made_of()
-    sampler = model.sampler.describe(model.backbone.capabilities.unet.scheduler_config)
-    return {
-        **data,
-        "metrics": preparation(metrics),
-        "model": f"{parts['unet']}, {parts['vae']}, {parts['encoder']}; weights {', '.join(weights)}",
-        "adapter": f"{type(model.adapter).__name__} {fingerprint(model.adapter)[:12]}",
-        "condition": sampling.condition,
-        "post-processing": ", ".join(type(step).__name__ for step in sampling.postprocess or []) or "none",
-        "sampling": f"{sampler}, {type(model.start).__name__}, guidance {sampling.guidance_scale:g}, "
-        f"seed {sampling.seed}",
-        "tiles": f"{tiles.size}, overlap {tiles.overlap}, {tiles.mode}" if tiled else "none",
-        "run": where,
-        "versions": versions(),
-    }
+    return {**data, "metrics": preparation(metrics), **methods, "versions": versions()}
+
+
+def rows(methods: Sequence[Peer], whole: bool) -> dict[str, str]:
+    """What each of several methods says of itself, by its row.
+
+    Args:
+        methods: of a table.
+        whole: whether clips are whole frames.
+    """
+    said = [(method.name, *line) for method in methods for line in method.describe(whole).items()]
+    return {f"row {row}, {name}" if name else f"row {row}": line for row, name, line in said}
 
 
 def versions() -> str:

@@ -11,6 +11,7 @@ from vsr_adapter.assets import find_config
 from vsr_adapter.backbones import Backbone
 from vsr_adapter.conditioning import FrozenViT
 from vsr_adapter.errors import UserError, unwrapped
+from vsr_adapter.frozen import random_weights
 from vsr_adapter.model import VSRModel
 from vsr_adapter.renamed import check_config, check_moved
 from vsr_adapter.sampling import DEFAULT_SAMPLING, Sampling
@@ -51,7 +52,7 @@ def stack(
 
 
 def read_model(path: str | Path, **settings: Any) -> VSRModel:
-    """The stack of a config, not loaded.
+    """The stack of a config, not loaded; an adapter without weights is drawn by the config's ``seed_everything``.
 
     Args:
         path: a YAML file, or the name of a shipped one.
@@ -76,5 +77,6 @@ def read_model(path: str | Path, **settings: Any) -> VSRModel:
         parsed = parser.parse_args(["--config", str(where), *overrides])
     except ArgumentError as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}; see `vsr predict --help`") from error
-    with unwrapped():
+    # an adapter without weights is the one that the trainer's commands draw
+    with unwrapped(), random_weights(parsed.seed_everything or 0):
         return stack(**parser.instantiate(parsed).model)

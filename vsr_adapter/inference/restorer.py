@@ -64,14 +64,13 @@ class Restorer:
         stream = upscale_stream(self.model, frames)
         while True:
             # autocast must not leak into the caller's code between two frames
-            with self.autocast():
+            with autocast(torch.device(self.device), self.precision):
                 frame = next(stream, None)
             if frame is None:
                 return
             yield frame
 
-    def autocast(self) -> Any:
-        """The context that ``precision`` asks for."""
-        if self.precision == "bf16-mixed":
-            return torch.autocast(torch.device(self.device).type, torch.bfloat16)
-        return nullcontext()
+
+def autocast(device: torch.device, precision: str) -> Any:
+    """The context that a precision asks for."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16-mixed" else nullcontext()

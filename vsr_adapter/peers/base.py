@@ -1,39 +1,11 @@
 """Other methods, asked for the same clips."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 from torch import Tensor
 
 from vsr_adapter.resize import bicubic_upscale
-from vsr_adapter.types import VideoInfo
-
-
-class Ask(NamedTuple):
-    """What a method is asked to upscale.
-
-    Attributes:
-        lr: clip in [0, 1], shape (T, 3, h, w).
-        video: name of the video that it is from.
-        hr: that video, whole.
-        start: its first frame there.
-        top: row of the crop in HR.
-        left: column of the crop in HR.
-        scale: HR pixels per LR pixel.
-    """
-
-    lr: Tensor
-    video: str
-    hr: VideoInfo
-    start: int
-    top: int
-    left: int
-    scale: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the answer."""
-        return self.lr.shape[-2] * self.scale, self.lr.shape[-1] * self.scale
+from vsr_adapter.types import Ask
 
 
 class Peer(ABC):
@@ -41,11 +13,21 @@ class Peer(ABC):
 
     Attributes:
         name: its row in a table.
-        about: what its numbers depend on, for the lines over a table.
+        about: what its numbers depend on, for the line over a table.
+        timed: whether the time that it takes is the method's.
     """
 
     name: str
-    about: str
+    about: str = ""
+    timed: bool = True
+
+    def describe(self, whole: bool) -> dict[str, str]:
+        """What its numbers depend on, by name; the empty name is the row itself.
+
+        Args:
+            whole: whether clips are whole frames.
+        """
+        return {"": self.about}
 
     @abstractmethod
     def __call__(self, ask: Ask) -> Tensor:

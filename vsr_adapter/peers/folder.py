@@ -8,7 +8,8 @@ from torch import Tensor
 from vsr_adapter.data.folders import check_frames, check_image
 from vsr_adapter.errors import UserError
 from vsr_adapter.frames import to_video
-from vsr_adapter.peers.base import Ask, Peer
+from vsr_adapter.peers.base import Peer
+from vsr_adapter.types import Ask
 from vsr_adapter.video.find import VIDEO_SUFFIXES, frame_files
 from vsr_adapter.video.index import probe
 from vsr_adapter.video.read import read_frames
@@ -21,6 +22,8 @@ class Folder(Peer):
         path: that holds them.
         name: row in the table; None takes the folder's.
     """
+
+    timed = False  # what is read was made before
 
     def __init__(self, path: Path, name: str | None = None):
         if not path.is_dir():

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vsr_adapter.errors import UserError
-from vsr_adapter.peers.base import Ask, Peer
+from vsr_adapter.peers.base import Peer
+from vsr_adapter.types import Ask
 
 
 def need(package: str) -> None:

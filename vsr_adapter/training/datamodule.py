@@ -16,6 +16,7 @@ from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.degradations import Degradation
 from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
+from vsr_adapter.data.trials import Trials
 from vsr_adapter.errors import UserError, say
 from vsr_adapter.frozen import SAMPLED, fingerprint
 from vsr_adapter.jobs.estimate import afforded
@@ -64,7 +65,7 @@ class ClipDataModule(LightningDataModule):
         train_stride: frames between the starts of training clips; None puts them end to end.
         train_clips: training clips of a video, at most; None takes all.
         eval_clips: validation and test clips of a video, at most, spread evenly; None takes all.
-        batch_size: clips of a step, in each process.
+        batch_size: clips of a step of training and of validation, in each process; a test scores clip by clip.
         num_workers: processes that decode, for each process that trains.
         seed: of the order of training clips, and of the degradation.
         degradation: makes LR, anew in each epoch of training, also of a set that ships twins; None makes it by
@@ -198,7 +199,9 @@ class ClipDataModule(LightningDataModule):
         """The training loader begins there."""
         self.resume = state_dict
 
-    def evaluation_loader(self, name: Literal["val", "test"], dataset: ClipDataset) -> DataLoader:
+    def evaluation_loader(
+        self, name: Literal["val", "test"], dataset: ClipDataset | Trials, **settings: Any
+    ) -> DataLoader:
         """In order; every clip once, whatever the number of processes (Lightning's own sampler pads with repeats)."""
         world_size, rank = self.ranks
         if len(dataset) < world_size:
@@ -207,18 +210,20 @@ class ClipDataModule(LightningDataModule):
                 "or more clips"
             )
         sampler = UnrepeatedDistributedSampler(dataset, world_size, rank, shuffle=False)
-        return DataLoader(dataset, sampler=sampler, **self.loading)
+        return DataLoader(dataset, sampler=sampler, **{**self.loading, **settings})
 
     def val_dataloader(self) -> DataLoader:
         """Validation clips."""
         return self.evaluation_loader("val", self.datasets("val")[0])
 
     def test_dataloader(self) -> list[DataLoader]:
-        """Test clips, set by set."""
+        """Test clips, set by set, one by one."""
         sets = self.datasets("test")
         for dataset in sets:
             dataset.check_test(self.shifted_lr, self.partial)
-        return [self.evaluation_loader("test", dataset) for dataset in sets]
+        several = len(sets) > 1
+        trials = [Trials(dataset, dataset.name if several else "", self.shifted_lr) for dataset in sets]
+        return [self.evaluation_loader("test", clips, batch_size=None) for clips in trials]
 
     def setup(self, stage: str) -> None:
         """Before predict: a lock that others can see, for as long as this process lives."""

@@ -1,11 +1,9 @@
 """The LightningModule: steps, logging, optimizer, and checkpoints that hold the adapter alone."""
 
-import math
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
@@ -19,31 +17,14 @@ from tqdm import tqdm
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.diffusion import TimeSteps, UniformTimeSteps
 from vsr_adapter.errors import UserError
-from vsr_adapter.evaluation.score import default_metrics, score
-from vsr_adapter.evaluation.table import Score
-from vsr_adapter.inference.memory import fitting_tiles
-from vsr_adapter.inference.sample import finished, sample
-from vsr_adapter.inference.streaming import upscale_in_tiles
+from vsr_adapter.evaluation.loop import Evaluated, default_metrics, evaluate
+from vsr_adapter.evaluation.stack import Stack
 from vsr_adapter.jobs.run import run_unit
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
-from vsr_adapter.resize import bicubic_upscale
-from vsr_adapter.seeds import NoiseField
+from vsr_adapter.peers import Bicubic
 from vsr_adapter.training.loss import Loss, ObjectiveName
-from vsr_adapter.types import Clip
-
-
-class Tested(NamedTuple):
-    """What a test step gives to the report.
-
-    Attributes:
-        scores: of every clip and method.
-        output: video in [0, 1], shape (B, T, 3, H, W).
-    """
-
-    scores: list[Score]
-    output: Tensor
-
+from vsr_adapter.types import Clip, Trial
 
 OptimizerFactory = Callable[[Iterable[Tensor]], Optimizer]
 
@@ -128,39 +109,13 @@ class AdapterModule(LightningModule):
         self.val_loss.update(loss, clip.batch_size)
         self.log("val/loss", self.val_loss, prog_bar=True, batch_size=clip.batch_size)
 
-    def sample(self, clip: Clip, whole: bool = False) -> Tensor:
-        """Upscales clips; the noise is named by (seed, clip).
+    def stack(self) -> Stack:
+        """What is tested, as a method among others."""
+        return Stack(self.model, precision=str(self.trainer.precision))
 
-        Args:
-            clip: low and high resolution.
-            whole: whether these are whole frames, which are sampled in tiles, as predict does.
-        """
-        frames = range(clip.lr.shape[1])
-        if whole:
-            tiles = fitting_tiles(self.model, *clip.lr.shape[-2:])
-            videos = [
-                upscale_in_tiles(self.model, lr, 0, tiles, (self.model.sampling.seed, name), len(frames))
-                for lr, name in zip(clip.lr, clip.name, strict=True)
-            ]
-            return torch.stack(videos).to(clip.lr.device)
-        fields = [NoiseField((self.model.sampling.seed, name), frames) for name in clip.name]
-        return finished(self.model, sample(self.model, clip.lr, fields), clip.lr)
-
-    def test_step(self, clip: Clip, batch_idx: int, dataloader_idx: int = 0) -> Tested:
-        """Scores of the output, of bicubic, and of the truth, whose E_warp is not 0."""
-        dataset = self.trainer.test_dataloaders[dataloader_idx].dataset
-        start = perf_counter()
-        output = self.sample(clip, whole=dataset.size == "whole").float()
-        if output.is_cuda:
-            torch.cuda.synchronize()
-        seconds = (perf_counter() - start) / output.shape[:2].numel()
-        bicubic = bicubic_upscale(clip.lr, self.model.scale)
-        rows = [("ours", output, seconds), ("bicubic", bicubic, math.nan), ("truth", clip.hr, math.nan)]
-        measures = self.measures()
-        scores = [
-            one for method, video, took in rows for one in score(measures, method, video, clip, took, dataset.scored)
-        ]
-        return Tested(scores, output)
+    def test_step(self, trial: Trial, batch_idx: int, dataloader_idx: int = 0) -> Evaluated:
+        """Scores of the output, of bicubic, and of the truth."""
+        return evaluate([self.stack(), Bicubic()], self.measures(), trial)
 
     def measures(self) -> list[ClipMetric]:
         """The metrics, for the type checker too."""

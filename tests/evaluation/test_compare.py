@@ -9,7 +9,7 @@ import torch
 
 from tests.clips import cut, write_folder
 from vsr_adapter.cli import main
-from vsr_adapter.evaluation.compare import delay
+from vsr_adapter.evaluation.place import delay
 from vsr_adapter.metrics import PSNR
 from vsr_adapter.resize import bicubic_downscale, bicubic_upscale
 
@@ -54,7 +54,7 @@ def test_one_table_for_several_methods(folders, tmp_path, capsys):
     expected = PSNR()(rounded[crop][None], TRUTH[crop][None]).item()
     assert content["means"]["bicubic"]["PSNR"]["value"] == pytest.approx(expected)
     assert content["means"]["sharp"]["PSNR"]["value"] > expected + 5
-    assert content["means"]["bicubic"]["s/frame"]["value"] > 0
+    assert content["means"]["bicubic"]["s/frame"]["value"] is None  # a folder's: it was made before
     assert "LR: BIx4 of the crop" in printed
     assert "sharp" in printed
 
