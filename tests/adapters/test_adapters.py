@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 
 from vsr_adapter.adapters import (
@@ -10,7 +13,11 @@ from vsr_adapter.adapters import (
     CrossAttentionTransformerLinear,
     LinearLinear,
 )
+from vsr_adapter.adapters.files import load_adapter
 from vsr_adapter.errors import UserError
+
+DATA = Path(__file__).parents[1] / "data" / "adapters"
+HEADS = {"heads": 2}
 
 LOOKING = [LinearLinear, CrossAttentionTransformerLinear, CrossAttentionLinearLinear]
 ALL = [*LOOKING, ConstantTokens]
@@ -113,3 +120,16 @@ def test_impossible_sizes_are_refused():
         LinearLinear(frames=0)
     with pytest.raises(UserError, match=r"adapter.heads 5: must divide in_dim 768"):
         CrossAttentionLinearLinear(heads=5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(LinearLinear, {}), (ConstantTokens, {}), *((one, HEADS) for one in LOOKING[1:])]
+)
+def test_adapters_that_were_exported_before_give_what_they_gave(kind, settings):
+    """To rounding; on the machine that wrote them, to the bit."""
+    known = load_file(DATA / "outputs.safetensors")
+    more = {"layers": 1} if kind is CrossAttentionTransformerLinear else {}
+    loaded = kind(2, 4, 8, 6, **settings, **more)
+    assert load_adapter(loaded, DATA / f"{kind.__name__}.safetensors") == {"step": 1}
+    torch.testing.assert_close(loaded.tell(known["features"]).tokens, known[kind.__name__], atol=1e-6, rtol=1e-6)

@@ -26,7 +26,7 @@ from vsr_adapter.renamed import MOVED
 from vsr_adapter.video.read import read_frames
 
 UNETS = ("UNet3DConditionModel", "UNet2DConditionModel", "UpscaleUNet")
-WATCHED = (*UNETS, "Encoder", "Decoder", "PatchEmbed", "ConstantTokens", "LinearLinear")
+WATCHED = (*UNETS, "Encoder", "Decoder", "PatchEmbed", "ConstantTokens", "LinearLinear", "DecoupledCrossAttention")
 
 
 def key(name: str) -> str:
@@ -66,6 +66,7 @@ class Pass(NamedTuple):
     level: Tensor | None
     prediction: Tensor
     module: nn.Module
+    own: Tensor | None
 
 
 def kept(value: Any) -> Any:
@@ -98,13 +99,15 @@ def passes(calls: list[Call]) -> list[Pass]:
 
 def as_pass(call: Call) -> Pass:
     if call.name == "UpscaleUNet":
-        z, t, tokens, low_res, level = call.inputs
+        z, t, tokens, low_res, level, own = call.inputs
     elif call.name == "UNet2DConditionModel":
-        images, t, tokens, level = call.inputs[:4]
+        images, t, tokens, level, attention = call.inputs
+        own = attention["ip_hidden_states"]
         z, low_res = images[:, :4], images[:, 4:]
     else:
-        (z, t, tokens), low_res, level = call.inputs[:3], None, None
-    return Pass(z, t, tokens, low_res, level, call.output, call.module)
+        (z, t, tokens, attention), low_res, level = call.inputs, None, None
+        own = attention["ip_hidden_states"]
+    return Pass(z, t, tokens, low_res, level, call.output, call.module, own)
 
 
 def of(calls: list[Call], name: str) -> list[Call]:
