@@ -217,10 +217,10 @@ def entries(root: Path, names: Sequence[str] = NAMES) -> Iterator[Entry]:
             yield scored(folder, name, kind, "whole")
 
 
-def computed_in(checkout: Path, out: Path) -> dict[str, Tensor]:
+def computed_in(checkout: Path, out: Path, names: Sequence[str]) -> dict[str, Tensor]:
     """The entries of another checkout's package, by this file."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, "-P", __file__, out], env=environment, cwd=out.parent, check=True)
+    subprocess.run([sys.executable, "-P", __file__, out, "--only", *names], env=environment, cwd=out.parent, check=True)
     return load_file(out)
 
 
@@ -248,19 +248,21 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--compare", nargs=2, type=Path, metavar="CHECKOUT", help="compare the packages of two checkouts"
     )
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="STACK", help="of the tiny stacks")
     options = parser.parse_args(arguments)
     os.environ["HF_HUB_OFFLINE"] = "1"
     with TemporaryDirectory() as folder:
         if options.compare:
             found = [
-                computed_in(one.resolve(), Path(folder) / f"{i}.safetensors") for i, one in enumerate(options.compare)
+                computed_in(one.resolve(), Path(folder) / f"{i}.safetensors", options.only)
+                for i, one in enumerate(options.compare)
             ]
             return int(not compare(*found))
         import vsr_adapter
 
         torch.set_num_threads(1)
         print(f"package {Path(vsr_adapter.__file__).parent}", file=sys.stderr)
-        save_file({name: tensor.contiguous() for name, tensor in entries(Path(folder))}, options.out)
+        save_file({name: tensor.contiguous() for name, tensor in entries(Path(folder), options.only)}, options.out)
     return 0
 
 

@@ -69,6 +69,14 @@ def test_signatures_messages_and_asserts_are_left_alone(tmp_path):
         assert not proposed(kind, text, tmp_path)
 
 
+def test_lines_below_a_mutant_stay_where_they_were(tmp_path):
+    """jsonargparse reads the source of classes at their line."""
+    text = "y = {\n    'a': 1,\n    'b': 2,\n}\nf(\n    x,\n)\nlast = 1"
+    for kind in (*wiring.KINDS.values(), *generic.KINDS.values()):
+        for mutated in proposed(kind, text, tmp_path):
+            assert ast.parse(mutated).body[-1].lineno == 8
+
+
 def test_a_draw_is_half_wiring_has_no_two_alike_and_is_that_of_its_seed():
     modules = ["vsr_adapter.seeds", "vsr_adapter.diffusion.start"]
     first = drawn(modules, 30, 0)

@@ -23,8 +23,8 @@ from tests.mutants.source import ROOT, Mutant, digest, path_of
 from tests.mutants.table import TESTS, selection
 
 BUILD = ROOT / "build" / "mutants"
-AT_LEAST, TIMES = 60.0, 6  # seconds, and times what the tests take by themselves
-UNMUTATED = 600.0
+AT_LEAST, TIMES = 60, 6  # seconds of CPU, and times what the tests take by themselves
+UNMUTATED = 600
 
 
 def identity(tests: Sequence[str]) -> str:
@@ -76,8 +76,8 @@ def verdicts(sources: dict[str, tuple[str, str]], journal: Journal, jobs: int) -
         yield task.name, verdict
 
 
-def baseline(modules: set[str], journal: Journal, jobs: int) -> dict[str, float]:
-    """Seconds that a mutant of each module may take."""
+def baseline(modules: set[str], journal: Journal, jobs: int) -> dict[str, int]:
+    """Seconds of CPU that a mutant of each module may take."""
     texts = {module: path_of(module).read_text() for module in sorted(modules)}
     keys = {module: key_of(module, text) for module, text in texts.items()}
     tasks = [
@@ -93,7 +93,7 @@ def baseline(modules: set[str], journal: Journal, jobs: int) -> dict[str, float]
         if verdict.what != "survived":
             sys.exit(f"{task.module}: its tests fail with nothing mutated")
         journal.add(keys[task.name], verdict, task.name)
-    return {module: max(AT_LEAST, TIMES * journal.known[keys[module]].seconds) for module in modules}
+    return {module: max(AT_LEAST, round(TIMES * journal.known[keys[module]].seconds)) for module in modules}
 
 
 def said(number: int, count: int, name: str, verdict: Verdict) -> None:

@@ -6,6 +6,8 @@ import importlib.abc
 import importlib.util
 import json
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 
 from tests.mutants.source import PACKAGE, ROOT
 
+STUCK = 10  # times the CPU seconds that a mutant may take are the wall ones: others may use the machine
 OURS = ("vsr_adapter", "tests", "recipes")
 PROBE = """
 import importlib, json, sys
@@ -43,7 +46,7 @@ class Mutated(SourceFileLoader, importlib.abc.MetaPathFinder):
 
 
 class Verdict(NamedTuple):
-    """What became of a mutant: ``survived``, ``caught``, or ``timeout``; by which test, by what error."""
+    """What became of a mutant: ``survived``, ``caught``, or ``timeout``; in seconds of CPU; by which test and error."""
 
     what: str
     seconds: float
@@ -52,12 +55,14 @@ class Verdict(NamedTuple):
 
 
 class Task(NamedTuple):
+    """A mutated source, its tests, and the seconds of CPU that they may take."""
+
     name: str
     module: str
     path: Path
     source: str
     tests: Sequence[str]
-    limit: float
+    limit: int
 
 
 class Watch:
@@ -102,34 +107,28 @@ def imports_extra(path: Path) -> bool:
     return bool(names & {"spandrel", "ncnn"})
 
 
-def child(task: Task, report: Path) -> None:
+def child(task: Task, folder: Path) -> None:
     """In the fork: the tests, in an empty folder; ends the process."""
     code = 1
     try:
         os.setsid()
-        with TemporaryDirectory() as folder, open(report.with_suffix(".log"), "w") as log:
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            os.chdir(folder)
-            import pytest
+        resource.setrlimit(resource.RLIMIT_CPU, (task.limit, task.limit + 5))
+        (folder / "work").mkdir(parents=True)
+        os.chdir(folder / "work")
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for stream in (1, 2):
+            os.dup2(os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
+        import pytest
 
-            sys.path.insert(0, str(ROOT))
-            sys.meta_path.insert(0, Mutated(task.module, task.path, task.source))
-            watch = Watch()
-            options = [
-                "-x",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:xdist",
-                f"--rootdir={ROOT}",
-                f"--basetemp={folder}/tmp",
-            ]
-            tests = [f"--deselect={test[4:]}" if test.startswith("not ") else str(ROOT / test) for test in task.tests]
-            code = int(pytest.main([*options, "-c", str(ROOT / "pyproject.toml"), *tests], plugins=[watch]))
-            report.write_text(json.dumps([code, watch.test, watch.error]))
+        sys.path.insert(0, str(ROOT))
+        sys.meta_path.insert(0, Mutated(task.module, task.path, task.source))
+        watch = Watch()
+        options = (
+            f"-x -q -p no:cacheprovider -p no:xdist --rootdir={ROOT} --basetemp={folder}/tmp -c {ROOT}/pyproject.toml"
+        )
+        tests = [f"--deselect={test[4:]}" if test.startswith("not ") else str(ROOT / test) for test in task.tests]
+        code = int(pytest.main([*options.split(), *tests], plugins=[watch]))
+        (folder / "report.json").write_text(json.dumps([code, watch.test, watch.error]))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -145,22 +144,21 @@ def run_all(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Verdict]]:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     task = waiting.pop(0)
-                    report = Path(folder) / f"{len(waiting)}.json"
+                    own = Path(folder) / str(len(waiting))
                     sys.stdout.flush()
                     pid = os.fork()
                     if pid == 0:
-                        child(task, report)
-                    running[pid] = task, time.monotonic(), report
-                for pid, (task, begun, report) in list(running.items()):
-                    seconds = time.monotonic() - begun
-                    ended = os.waitpid(pid, os.WNOHANG)[0] == pid
-                    if not ended and seconds < task.limit:
-                        continue
-                    if not ended:
+                        child(task, own)
+                    running[pid] = task, time.monotonic(), own
+                for pid, (task, begun, own) in list(running.items()):
+                    if time.monotonic() - begun > STUCK * task.limit:
                         kill(pid)
-                        os.waitpid(pid, 0)
-                    del running[pid]
-                    yield task, judged(report, seconds, ended)
+                    ended, status, usage = os.wait4(pid, os.WNOHANG)
+                    if ended:
+                        del running[pid]
+                        verdict = judged(own / "report.json", usage.ru_utime + usage.ru_stime, os.WIFSIGNALED(status))
+                        shutil.rmtree(own, ignore_errors=True)
+                        yield task, verdict
                 time.sleep(0.05)
         finally:
             for pid in running:
@@ -174,12 +172,10 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def judged(report: Path, seconds: float, ended: bool) -> Verdict:
+def judged(report: Path, seconds: float, killed: bool) -> Verdict:
     """From what the tests left; those that died without a word caught it too, as a crash."""
     seconds = round(seconds, 1)
-    if not ended:
-        return Verdict("timeout", seconds)
     if not report.exists():
-        return Verdict("caught", seconds, error="crash")
+        return Verdict("timeout" if killed else "caught", seconds, error="killed" if killed else "crash")
     code, test, error = json.loads(report.read_text())
     return Verdict("survived" if code == 0 else "caught", seconds, test, error or f"pytest exit {code}")

@@ -50,7 +50,8 @@ class Mutant:
     def change(self) -> str:
         """Its lines as they are and as they were."""
         ours, theirs = self.source.splitlines(), self.path.read_text().splitlines()
-        new = [line for line in difflib.ndiff(theirs, ours) if line[:2] in ("- ", "+ ")]
+        found = [line for line in difflib.ndiff(theirs, ours) if line[:2] in ("- ", "+ ") and line[2:].strip()]
+        new = sorted(found, key=lambda line: line[0] == "+")
         return "  ".join(f"{line[0]} {line[2:].strip()}" for line in new)
 
 
@@ -94,11 +95,13 @@ class Module:
         return ast.get_source_segment(self.text, node) or ""
 
     def edited(self, edit: Edit) -> str:
-        """The text with a node's part of it replaced."""
+        """The text with a node's part of it replaced, and as many lines: what reads sources must find those below."""
         node, content = edit.node, self.text.encode()
+        fewer = "\n" * (node.end_lineno - node.lineno - edit.text.count("\n"))
+        text = f"({edit.text}{fewer})" if fewer and isinstance(node, ast.expr) else edit.text + fewer
         begin = self.offset(node.lineno, node.col_offset)
         end = self.offset(node.end_lineno, node.end_col_offset)
-        return (content[:begin] + edit.text.encode() + content[end:]).decode()
+        return (content[:begin] + text.encode() + content[end:]).decode()
 
     def places(self) -> Iterator[ast.AST]:
         """Nodes that decide what runs: not imports, signatures, messages of errors, docstrings or asserts."""
