@@ -1,6 +1,7 @@
 """Windows in time and tiles in space: which frames and places the network gets, and how its results are joined."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,6 +96,10 @@ def test_tiles_have_the_size_and_the_overlap_that_are_set(size, overlap, rows, c
     run = restored(frames, **settings)
     assert {one.z.shape[-2:] for one in run.passes} == {(size, size)}
     assert [place(one, frames, size) for one in run.passes] == [(y, x) for y in rows for x in columns]
+    for (left, one), (right, other) in pairwise(zip(columns, run.passes, strict=False)):
+        shared = left + size - right
+        assert torch.equal(one.z[..., -shared:], other.z[..., :shared]), "the noise of a place is its own"
+        assert not torch.equal(one.z[..., :shared], other.z[..., :shared])
     tiles = iter(decoded(replayed([one], scheduler(1, config=V)))[0] for one in run.passes)
     lines = [(4 * y, ramped([(4 * x, next(tiles)) for x in columns], 1)) for y in rows]
     np.testing.assert_allclose(run.frames[0], ramped(lines), atol=1e-4)
@@ -143,6 +148,7 @@ def test_joint_tiles_are_one_frame_that_is_denoised_with_noise_of_its_own_in_eac
     for i, t in enumerate(ddim.timesteps):
         pair = run.passes[2 * i : 2 * i + 2]
         assert [place(one, frames, 16) for one in pair] == [(0, 0), (0, 12)], "each tile is told of its own clip"
+        assert torch.equal(pair[0].low_res[..., 12:], pair[1].low_res[..., :4])
         tokens = of(run.calls, "LinearLinear")
         assert [torch.equal(one.tokens, its.output) for one, its in zip(pair, tokens, strict=True)] == [True, True]
         assert torch.equal(pair[0].z[..., 12:], pair[1].z[..., :4]), "they agree after every step"
