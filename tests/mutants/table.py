@@ -13,27 +13,44 @@ SLOW = [
     "not tests/test_restore.py::test_bf16_is_near_fp32_and_does_not_leak",
     "not tests/diffusion/test_sampler.py::test_our_loop_is_the_pipelines[DPMSolverMultistepScheduler]",
 ]
-PREDICT = ["tests/predict/test_jobs.py", SDX4, "tests/predict/test_predict.py"]
+
+
+def guard(*names: str) -> list[str]:
+    return [f"tests/guards/test_guard_{name}.py" for name in names]
+
+
+SAMPLED = [*guard("sampler", "condition", "windows"), SDX4]
+JOBS = [
+    "tests/predict/test_jobs.py", *guard("predict_frames", "predict_runs", "predict_options"), SDX4,
+    "tests/predict/test_predict.py",
+]  # fmt: skip
 DIFFUSION = ["tests/diffusion", SDX4]
+CLIPS = guard("data_clips", "data_training", "data_test")
 TESTS: dict[str, list[str]] = {
-    "vsr_adapter.model": ["tests/test_model.py", SDX4, ALI_SFT],
-    "vsr_adapter.module": [SDX4, ALI_KL],
-    "vsr_adapter.restore": ["tests/test_restore.py", "tests/test_tiles.py", SDX4],
-    "vsr_adapter.tiles": ["tests/test_tiles.py", SDX4],
-    "vsr_adapter.seeds": ["tests/test_seeds.py", "tests/test_tiles.py", SDX4],
-    "vsr_adapter.data.datamodule": ["tests/datasets", SDX4],
+    "vsr_adapter.model": ["tests/test_model.py", *SAMPLED, ALI_SFT],
+    "vsr_adapter.training.module": [*guard("training"), SDX4, ALI_KL],
+    "vsr_adapter.training.loss": ["tests/test_model.py", *guard("training"), SDX4, ALI_SFT],
+    "vsr_adapter.training.datamodule": [*CLIPS, SDX4],
     "vsr_adapter.data.loader": ["tests/datasets/test_loader.py", "tests/datasets/test_resume.py"],
-    "vsr_adapter.diffusion.denoiser": [*DIFFUSION, ALI_SFT],
-    "vsr_adapter.diffusion.sampler": DIFFUSION,
-    "vsr_adapter.diffusion.start": DIFFUSION,
-    "vsr_adapter.diffusion.time_steps": [*DIFFUSION, ALI_SFT],
+    "vsr_adapter.data.clips": ["tests/datasets/test_clips.py", *CLIPS],
+    "vsr_adapter.inference.streaming": ["tests/test_restore.py", "tests/test_tiles.py", *guard("windows"), SDX4],
+    "vsr_adapter.inference.sample": ["tests/test_tiles.py", *SAMPLED, ALI_SFT],
+    "vsr_adapter.inference.tiles": ["tests/test_tiles.py", *guard("windows"), SDX4],
+    "vsr_adapter.seeds": ["tests/test_seeds.py", "tests/test_tiles.py", SDX4],
+    "vsr_adapter.diffusion.denoiser": [*DIFFUSION, *guard("sampler"), ALI_SFT],
+    "vsr_adapter.diffusion.sampler": [*DIFFUSION, *guard("sampler")],
+    "vsr_adapter.diffusion.schedule": DIFFUSION,
+    "vsr_adapter.diffusion.start": [*DIFFUSION, *guard("sampler")],
+    "vsr_adapter.diffusion.time_steps": [*DIFFUSION, *guard("training"), ALI_SFT],
     "vsr_adapter.diffusion.objective": [*DIFFUSION, ALI_KL],
     "vsr_adapter.diffusion.process": [*DIFFUSION, ALI_KL],
-    "vsr_adapter.video.plan": ["tests/video/test_plan.py", "tests/test_tiles.py"],
-    "vsr_adapter.predict.jobs": PREDICT,
-    "vsr_adapter.predict.plan": PREDICT,
-    "vsr_adapter.predict.run": PREDICT,
-    "vsr_adapter.predict.journal": PREDICT,
+    "vsr_adapter.windows": ["tests/test_windows.py", "tests/test_tiles.py", "tests/test_time.py"],
+    "vsr_adapter.evaluation.loop": ["tests/evaluation"],
+    "vsr_adapter.evaluation.stack": ["tests/evaluation", *guard("data_test")],
+    "vsr_adapter.jobs.job": JOBS,
+    "vsr_adapter.jobs.plan": JOBS,
+    "vsr_adapter.jobs.run": JOBS,
+    "vsr_adapter.jobs.journal": JOBS,
 }
 
 
