@@ -75,9 +75,12 @@ class WanTransformerPart(PublishedUNet):
 
     Args:
         source: the published folder or its ``transformer/``, or a file of weights; None builds random weights.
+        config: `WanTransformer3DModel`'s arguments; read from ``source`` where None, and needed for single files.
+        scheduler: a diffusers scheduler config, likewise.
         text_length: tokens that the pipeline pads a prompt to.
         latent_factor: pixels per cell of the latents that it was trained on; 16 for TI2V 5B.
-        **kwargs: of `PublishedUNet`.
+        seed: of random weights.
+        precision: of the weights, but for those that the class keeps in float32.
 
     Raises:
         UserError: another kind of Wan than text to video.
@@ -87,9 +90,18 @@ class WanTransformerPart(PublishedUNet):
     own_schedule: ClassVar[dict[str, Any]] = WAN_SCHEDULER
     processor = WanOwnAttention
 
-    def __init__(self, source: str | None = None, text_length: int = 512, latent_factor: int = 8, **kwargs: Any):
+    def __init__(
+        self,
+        source: str | None = None,
+        config: dict[str, Any] | None = None,
+        scheduler: dict[str, Any] | None = None,
+        text_length: int = 512,
+        latent_factor: int = 8,
+        seed: int = 0,
+        precision: Precision = "float32",
+    ):
         in_one_file(source, self.part)
-        super().__init__(source, text_length=text_length, **kwargs)
+        super().__init__(source, None, config, scheduler, text_length, seed, precision)
         self.latent_factor = latent_factor
         channels, patch = self.config.get("in_channels", 16), tuple(self.config.get("patch_size", (1, 2, 2)))
         for name, value, allowed in [

@@ -81,12 +81,14 @@ def schedule_of(scheduler: Any, prediction_type: PredictionType) -> Schedule:
         alpha_bar = scheduler.alphas_cumprod.float()
         return Schedule(alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), torch.arange(len(alpha_bar)).float())
     number = scheduler.config.num_train_timesteps
+    known = inspect.signature(type(scheduler).__init__).parameters
+    settings = {key: value for key, value in scheduler.config.items() if key in known}  # it keeps others' too
     if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
         sigma, times = (
             scheduler.sigmas,
             scheduler.timesteps,
         )  # those of training; `set_timesteps` would shift them again
-    elif scheduler.config.get("use_flow_sigmas"):
+    elif settings.get("use_flow_sigmas"):
         scheduler.set_timesteps(number)
         sigma = scheduler.sigmas[:number]  # without the final one
         times = sigma * number  # `timesteps` are cut to whole numbers
