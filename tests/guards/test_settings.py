@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from diffusers import SchedulerMixin
 from jsonargparse import ArgumentParser
 
 from tests.guards.door import key
@@ -37,8 +38,10 @@ def looked_up(kind: type, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[l
     # an activation may be any module: all of torch's are offered, and with them every network of ours
     parts = {path for path in offered if path.startswith("vsr_adapter.")} if "torch.nn.Module" not in offered else set()
     paths = [path.rsplit(".", 1) for path in sorted(parts)]
+    kinds = [getattr(import_module(module), kind) for module, kind in paths]
+    # a scheduler is a class, its arguments are the backbone's: nobody types them
     return [option for option in options if not option.endswith(".help")], [
-        getattr(import_module(module), kind) for module, kind in paths
+        kind for kind in kinds if not issubclass(kind, SchedulerMixin)
     ]
 
 
