@@ -29,6 +29,11 @@ def backbone(name: str = "tiny_ali_kl", path: Path | None = None) -> Backbone:
     return parser.instantiate(parser.parse_args([f"--backbone={piece}"])).backbone
 
 
+def one_of_each_denoiser() -> list[str]:
+    """Tiny backbones, the last by name of each class of denoiser."""
+    return sorted({type(backbone(name).unet): name for name in TINY_BACKBONES}.values())
+
+
 def model(name: str = "tiny_ali_kl", adapter: Adapter | None = None, **sampling) -> VSRModel:
     """A whole tiny stack, loaded; the adapter is random by seed 0."""
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.fitting import checkpoint
-from tests.stacks import CONFIGS, STACKS, backbone
+from tests.stacks import CONFIGS, STACKS, backbone, one_of_each_denoiser
 from vsr_adapter.adapters import LinearLinear
 from vsr_adapter.adapters.files import describe, save_adapter
 from vsr_adapter.cli import main
@@ -20,7 +20,6 @@ from vsr_adapter.inference.memory import activations
 from vsr_adapter.sampling import Tiling
 
 OWN = {"class_path": "vsr_adapter.adapters.DecoupledCrossAttention"}
-EACH = ["tiny_ali_kl", "tiny_sdx4", "tiny_upscale_sft", "tiny_wan"]
 QUIET = ["--trainer.logger=false", "--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 
 
@@ -40,13 +39,16 @@ def write_config(folder: Path, name: str, **backbone_settings: bool) -> Path:
     return path
 
 
-@pytest.fixture(scope="module", params=EACH)
+@pytest.fixture(scope="module", params=one_of_each_denoiser())
 def trained(request, clips, tmp_path_factory):
-    """Config, checkpoint and exported file of a stack after two epochs, computed with gradient checkpointing."""
+    """Config, checkpoint and exported file of a stack after an epoch, computed with gradient checkpointing."""
     folder = tmp_path_factory.mktemp(request.param)
     config = write_config(folder, request.param, gradient_checkpointing=True)
     data = [f"--data.train={clips / 'train'}", f"--data.val={clips / 'val'}", f"--trainer.default_root_dir={folder}"]
-    assert main(["fit", "--config", str(config), *data, *QUIET, "--model.optimizer.lr=0.05"]) == 0
+    assert (
+        main(["fit", "--config", str(config), *data, *QUIET, "--model.optimizer.lr=0.05", "--trainer.max_epochs=1"])
+        == 0
+    )
     file = folder / "own.safetensors"
     assert main(["export", str(checkpoint(folder)), str(file)]) == 0
     return config, checkpoint(folder), file
@@ -70,9 +72,8 @@ def test_training_moves_the_adapter_and_it_alone_and_its_file_is_the_checkpoint(
     assert {name for name in state if name.endswith("to_v.weight")} <= set(moved)
     assert {name for name in state if name.endswith("to_k.weight")} <= set(moved)
     assert all(state[name].any() and not layers[name].any() for name in state if name.endswith("to_v.weight"))
-    # the untrained one changes nothing; the trained one does, from the checkpoint as from the file
+    # it lowers the loss, from the checkpoint as from the file
     off = validation_loss(capsys, clips, config, "--model.sampling.condition=off")
-    assert validation_loss(capsys, clips, config) == off
     loss = validation_loss(capsys, clips, config, "--adapter", file)
     assert loss == validation_loss(capsys, clips, config, "--ckpt_path", ckpt)
     assert loss < off
@@ -84,8 +85,9 @@ def test_training_moves_the_adapter_and_it_alone_and_its_file_is_the_checkpoint(
     assert loaded.backbone.state_dict().keys() == fresh.state_dict().keys()
 
 
-def test_memory_and_costs_are_counted_with_the_layers(trained, capsys):
-    config, _, _ = trained
+@pytest.mark.parametrize("name", ["tiny_ali_kl", "tiny_wan"])
+def test_memory_and_costs_are_counted_with_the_layers(name, tmp_path):
+    config = write_config(tmp_path, name)
     stack = read_model(config).load()
     assert activations(stack, Tiling(16, 4), 16, 16) > 0
     count = sum(p.numel() for p in stack.adapter.parameters())

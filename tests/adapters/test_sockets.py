@@ -7,7 +7,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from tests.stacks import TINY_BACKBONES, backbone, model
+from tests.stacks import backbone, model, one_of_each_denoiser
 from vsr_adapter.adapters import DecoupledCrossAttention, LinearLinear
 from vsr_adapter.backbones import Backbone
 from vsr_adapter.errors import UserError
@@ -15,6 +15,7 @@ from vsr_adapter.frozen import fingerprint
 from vsr_adapter.types import Condition
 
 FRAMES, OWN = 5, 4  # 5 fit every backbone
+EACH = one_of_each_denoiser()
 
 
 def adapter() -> DecoupledCrossAttention:
@@ -32,7 +33,7 @@ def trained(unet) -> DecoupledCrossAttention:
     return made
 
 
-@pytest.fixture(scope="module", params=TINY_BACKBONES)
+@pytest.fixture(scope="module", params=EACH)
 def name(request):
     return request.param
 
@@ -275,7 +276,7 @@ def test_a_denoiser_without_the_socket_is_refused_and_so_is_another_one():
         DecoupledCrossAttention(own_tokens=0)
 
 
-@pytest.mark.parametrize("name", TINY_BACKBONES)
+@pytest.mark.parametrize("name", EACH)
 def test_the_layers_are_known_before_weights_are_read_and_are_the_networks(name):
     fresh = backbone(name)
     made = adapter()
