@@ -20,8 +20,10 @@ from vsr_adapter.evaluation.compare import plan_rows
 from vsr_adapter.evaluation.loop import evaluate
 from vsr_adapter.evaluation.stack import Stack
 from vsr_adapter.inference.sample import sample
+from vsr_adapter.inference.streaming import upscale_in_tiles
 from vsr_adapter.metrics import PSNR, SSIM
 from vsr_adapter.peers import Bicubic
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.seeds import NoiseField
 
 QUIET = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
@@ -104,6 +106,13 @@ def test_it_is_the_sampler_that_is_scored(clips):
     ours, truth = ((video.double() * 255).round() for video in (expected, trial.truth))
     error = (ours - truth).square().mean(dim=(1, 2, 3))
     assert values["ours"] == pytest.approx((10 * (255**2 / error).log10()).mean().item(), abs=1e-6)
+
+
+def test_whole_frames_are_sampled_in_predicts_tiles(clips):
+    stack, trial = Stack(model(seed=3, sampler=ONE)), Trials(ClipDataset(clips, size="whole"))[1]
+    expected = upscale_in_tiles(stack.model, trial.ask.lr, 0, Tiling(16, 4), (3, "clip01/00000000"), 8)
+    assert expected.shape == (8, 3, 72, 72), "of 2 x 2 tiles"
+    assert torch.equal(evaluate([stack], [], trial).outputs["ours"], expected)
 
 
 def test_the_order_of_methods_does_not_matter(clip):
