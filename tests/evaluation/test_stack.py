@@ -20,8 +20,10 @@ from vsr_adapter.evaluation.compare import plan_rows
 from vsr_adapter.evaluation.loop import evaluate
 from vsr_adapter.evaluation.stack import Stack
 from vsr_adapter.inference.sample import sample
+from vsr_adapter.inference.streaming import upscale_in_tiles
 from vsr_adapter.metrics import PSNR, SSIM
 from vsr_adapter.peers import Bicubic
+from vsr_adapter.sampling import Tiling
 from vsr_adapter.seeds import NoiseField
 
 QUIET = ["--trainer.logger=false", "--trainer.enable_progress_bar=false"]
@@ -32,6 +34,11 @@ PLAIN = "[{class_path: vsr_adapter.metrics.PSNR}]"
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     return real_clips(tmp_path_factory.mktemp("clips"), 2, size=72)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return real_clips(tmp_path_factory.mktemp("clip"), 1)
 
 
 def config(path, **sampling):
@@ -101,8 +108,15 @@ def test_it_is_the_sampler_that_is_scored(clips):
     assert values["ours"] == pytest.approx((10 * (255**2 / error).log10()).mean().item(), abs=1e-6)
 
 
-def test_the_order_of_methods_does_not_matter(clips):
-    trial = Trials(ClipDataset(clips, size=64))[0]
+def test_whole_frames_are_sampled_in_predicts_tiles(clips):
+    stack, trial = Stack(model(seed=3, sampler=ONE)), Trials(ClipDataset(clips, size="whole"))[1]
+    expected = upscale_in_tiles(stack.model, trial.ask.lr, 0, Tiling(16, 4), (3, "clip01/00000000"), 8)
+    assert expected.shape == (8, 3, 72, 72), "of 2 x 2 tiles"
+    assert torch.equal(evaluate([stack], [], trial).outputs["ours"], expected)
+
+
+def test_the_order_of_methods_does_not_matter(clip):
+    trial = Trials(ClipDataset(clip, size=64))[0]
     methods = [Stack(model(sampler=ONE), "one"), Bicubic(), Stack(model(seed=1, sampler=ONE), "two")]
     found = [
         {
@@ -116,18 +130,18 @@ def test_the_order_of_methods_does_not_matter(clips):
     assert found[0]["one"] != found[0]["two"]
 
 
-def test_a_row_for_each_config_adapter_and_condition(clips, tmp_path):
+def test_a_row_for_each_config_adapter_and_condition(clip, tmp_path):
     """Each is what `vsr test` says of it alone; the frozen weights, which rows share, know nothing of the adapter."""
     one, two = (adapter(tmp_path / f"{name}.safetensors", seed) for seed, name in enumerate(("one", "two")))
     other = config(tmp_path / "other.yaml", seed=7)
-    data = [f"--test={clips}", "--size=64", "--clips=1", f"--metrics={PLAIN}"]
+    data = [f"--test={clip}", "--size=64", "--clips=1", f"--metrics={PLAIN}"]
     ours = by_compare(
         tmp_path / "a", *data, "--config", "tiny.yaml", other, "--adapter", one, two, "--condition", "off", "on"
     )
     rows = ["tiny one off", "tiny one on", "other two off", "other two on"]
     assert list(ours["means"]) == [*rows, "bicubic", "truth"]
     for row, stack, file, mode in [(rows[1], "tiny.yaml", one, "on"), (rows[2], other, two, "off")]:
-        more = [f"--data.test={clips}", f"--model.metrics={PLAIN}", f"--adapter={file}", f"--condition={mode}"]
+        more = [f"--data.test={clip}", f"--model.metrics={PLAIN}", f"--adapter={file}", f"--condition={mode}"]
         theirs = by_test(stack, tmp_path / row, *more)
         key = {row: "ours"}
         expected, found = numbers(theirs), numbers(ours, **key)
@@ -180,13 +194,13 @@ def test_adapters_pair_with_configs(tmp_path):
         (["--config", "tiny.yaml", "--condition", "maybe"], 2, "maybe"),
     ],
 )
-def test_what_does_not_pair_or_fit_is_refused_in_one_line(more, code, message, clips, tmp_path, capsys):
+def test_what_does_not_pair_or_fit_is_refused_in_one_line(more, code, message, clip, tmp_path, capsys):
     if "A" in more:
         adapter(tmp_path / "A.safetensors", 0)
     (tmp_path / "B.safetensors").write_bytes(b"no weights")
     files = {name: str(tmp_path / f"{name}.safetensors") for name in "AB"}
     words = [files.get(word, word) for word in more]
-    assert main(["compare", f"--test={clips}", "--size=64", f"--metrics={PLAIN}", *words]) == code
+    assert main(["compare", f"--test={clip}", "--size=64", f"--metrics={PLAIN}", *words]) == code
     error = capsys.readouterr().err
     assert error.count("\n") == 1, error
     assert re.search(message, error), error
@@ -254,10 +268,10 @@ def test_scored_frames_are_those_of_the_set_in_both(tmp_path):
     assert found.scores[0].values["PSNR"] != PSNR().per_clip(found.outputs["ours"][None], trial.truth[None]).item()
 
 
-def test_precision_is_the_stacks_and_not_the_metrics(clips, tmp_path):
-    more = [f"--data.test={clips}", f"--model.metrics={PLAIN}"]
+def test_precision_is_the_stacks_and_not_the_metrics(clip, tmp_path):
+    more = [f"--data.test={clip}", f"--model.metrics={PLAIN}"]
     theirs = by_test("tiny.yaml", tmp_path / "t", *more, "--trainer.precision=bf16-mixed")
-    data = [f"--test={clips}", "--size=64", f"--metrics={PLAIN}", "--config=tiny.yaml"]
+    data = [f"--test={clip}", "--size=64", f"--metrics={PLAIN}", "--config=tiny.yaml"]
     ours, full = by_compare(tmp_path / "h", *data, "--precision=bf16-mixed"), by_compare(tmp_path / "f", *data)
     assert numbers(ours, tiny="ours") == numbers(theirs)
     assert ours["protocol"]["row tiny, run"] == theirs["protocol"]["run"] == "cpu, bf16-mixed"
@@ -265,10 +279,10 @@ def test_precision_is_the_stacks_and_not_the_metrics(clips, tmp_path):
     assert numbers(full)["clip00/00000000", "bicubic"] == numbers(ours)["clip00/00000000", "bicubic"]
 
 
-def test_a_metric_is_one_class_and_its_path(clips, tmp_path):
+def test_a_metric_is_one_class_and_its_path(clip, tmp_path):
     chosen = "[{class_path: tests.spoilt.Darkness}]"
-    theirs = by_test("tiny.yaml", tmp_path / "t", f"--data.test={clips}", f"--model.metrics={chosen}")
-    ours = by_compare(tmp_path / "c", "--config=tiny.yaml", f"--test={clips}", "--size=64", f"--metrics={chosen}")
+    theirs = by_test("tiny.yaml", tmp_path / "t", f"--data.test={clip}", f"--model.metrics={chosen}")
+    ours = by_compare(tmp_path / "c", "--config=tiny.yaml", f"--test={clip}", "--size=64", f"--metrics={chosen}")
     assert numbers(ours, tiny="ours") == numbers(theirs)
     assert ours["means"]["truth"]["darkness x255"]["value"] == 0
     assert ours["means"]["tiny"]["darkness x255"]["value"] != 0
