@@ -212,6 +212,7 @@ def entries(root: Path, names: Sequence[str] = NAMES) -> Iterator[Entry]:
             yield restored(folder, name, kind)
     for name, kind in (("tiny_sdx4", "blend"), ("tiny_ali_sft", "joint")):
         if name in names:
+            folder = root / str(LONGER.get(name, FRAMES))
             yield predicted(folder, name, kind)
             yield scored(folder, name, kind, 64)
             yield scored(folder, name, kind, "whole")

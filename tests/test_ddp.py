@@ -24,10 +24,11 @@ def vsr(*arguments, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=240)
 
 
-def test_two_processes_train_what_one_does_with_twice_the_batch(tmp_path):
-    clips = real_clips(tmp_path / "clips", 6)
+@pytest.mark.parametrize(("config", "frames"), [("tiny.yaml", 8), ("tiny_wan.yaml", 9)])
+def test_two_processes_train_what_one_does_with_twice_the_batch(config, frames, tmp_path):
+    clips = real_clips(tmp_path / "clips", 6, frames)
     data = [f"--data.train={clips}", f"--data.val={clips}", "--trainer.max_epochs=1"]
-    more = ["fit", "--config=tiny.yaml", *data]
+    more = ["fit", f"--config={config}", *data]
     done = vsr(*more, *TWO, "--trainer.default_root_dir=two", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert main([*more, "--data.batch_size=2", f"--trainer.default_root_dir={tmp_path / 'one'}"]) == 0
@@ -67,6 +68,19 @@ def test_two_processes_share_one_long_video_and_report_every_failure(tmp_path):
         both = [list(read_frames(tmp_path / output / name)) for output in ("one", "two")]
         assert len(both[0]) == frames
         assert all(np.array_equal(a, b) for a, b in zip(*both, strict=True))
+
+
+def test_two_processes_share_the_windows_of_latent_frames_that_stand_for_several(tmp_path):
+    write_video(tmp_path / "a.mp4", cut(0, 24, height=8, width=8))
+    more = ["predict", "--config=tiny_wan.yaml", "--steps=1", "--data.predict.segment=1", *LOSSLESS]
+    more += ["--input", tmp_path / "a.mp4"]
+    done = vsr(*more, "--output", tmp_path / "two", *TWO, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("window 9 in place of 8") == 1, "said once"
+    assert main([str(argument) for argument in [*more, "--output", tmp_path / "one"]]) == 0
+    both = [list(read_frames(tmp_path / output / "a.mkv")) for output in ("one", "two")]
+    assert len(both[0]) == 24
+    assert all(np.array_equal(a, b) for a, b in zip(*both, strict=True))
 
 
 DYING = """

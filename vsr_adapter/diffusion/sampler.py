@@ -14,16 +14,6 @@ from vsr_adapter.diffusion.schedule import check_step, named_class
 from vsr_adapter.errors import UserError
 
 
-class DDPMChain(DDIMScheduler):
-    """DDPM as DDIM with eta 1, the same chain (DDIM paper, section 4.1).
-
-    `DDPMScheduler.step` takes no noise from outside. This one ends as the config says,
-    `DDPMScheduler` as with ``set_alpha_to_one``.
-    """
-
-    eta = 1.0
-
-
 class Sampler:
     """A diffusers scheduler and a number of steps.
 
@@ -73,8 +63,13 @@ class Sampler:
         """The scheduler before its timesteps are set."""
         kind = self.scheduler or named_class(scheduler_config)
         check_step(kind)
-        kind = DDPMChain if issubclass(kind, DDPMScheduler) else kind
-        return kind.from_config({**scheduler_config, **self.options})
+        config = {**scheduler_config, **self.options}
+        if not issubclass(kind, DDPMScheduler):
+            return kind.from_config(config)
+        # the same chain (DDIM paper, section 4.1), and DDPMScheduler.step takes no noise from outside
+        scheduler = DDIMScheduler.from_config(config)
+        scheduler.eta = 1.0
+        return scheduler
 
     def describe(self, scheduler_config: dict[str, Any]) -> str:
         """Class, steps and eta in words."""
