@@ -150,3 +150,13 @@ def test_a_test_samples_by_the_same_settings(clips, tmp_path):
     assert abs(correlation(*noises)) < 0.1, "each clip has noise of its own"
     other = trainer_run("test", *data, backbone=UPSCALE, metrics=metrics, sampler__steps=1, seed=1)
     assert abs(correlation(other[0].passes[0].z, first.passes[0].z)) < 0.1
+
+
+@guards("sampling")
+def test_sampling_is_one_value_that_may_come_as_a_whole():
+    whole = {"seed": 3, "noise_level": 20, "sampler": of_class("diffusion.Sampler", steps=2), "tiles": {"size": 16}}
+    together = restored(backbone=UPSCALE, sampling=whole)
+    apart = restored(backbone=UPSCALE, seed=3, noise_level=20, sampler__steps=2, tiles__size=16)
+    assert np.array_equal(together.frames, apart.frames)
+    assert len(together.passes) == 2
+    assert together.passes[0].level.unique().tolist() == [20]

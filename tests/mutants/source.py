@@ -139,6 +139,12 @@ class Parameter(NamedTuple):
     owner: str
 
 
+def said(value: ast.expr | None) -> ast.expr | None:
+    """A field's default, also where it says what it decides: `decides(80)`."""
+    declared = isinstance(value, ast.Call) and called(value) in ("decides", "indifferent")
+    return value.args[0] if declared else value
+
+
 class Package:
     """Signatures and attributes of the whole package, by name."""
 
@@ -162,7 +168,7 @@ class Package:
         found = (
             [one._replace(owner=node.name) for one in parameters(init)]
             if init
-            else [Parameter(one.target.id, one.value, ast.unparse(one.annotation), node.name) for one in fields]
+            else [Parameter(one.target.id, said(one.value), ast.unparse(one.annotation), node.name) for one in fields]
         )
         self.signatures.setdefault(node.name, []).append(found)
         for one in found:
