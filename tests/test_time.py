@@ -11,9 +11,8 @@ import torch
 
 from tests.clips import cut, real_clips, write_video
 from tests.predict import LOSSLESS
-from tests.stacks import backbone, loss, model
+from tests.stacks import loss, model
 from vsr_adapter import Restorer
-from vsr_adapter.backbones import Backbone, VAECapabilities
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
 from vsr_adapter.inference import streaming
@@ -128,7 +127,8 @@ def test_the_loss_is_that_of_the_flow_and_the_network_is_told_the_schedulers_tim
     assert abs(noise.mean()) < 0.1
     assert abs(noise.std() - 1) < 0.1
     with torch.no_grad():
-        flow = network(z_t, times, stack.tokens(bicubic_downscale(hr))).sample
+        lr = bicubic_downscale(hr)
+        flow = network(z_t, times, stack.condition(lr, torch.zeros_like(lr)).tokens).sample
     implied = z_t + (1 - sigma) * flow
     torch.testing.assert_close(found, (implied - noise).square().flatten(1).mean(1), atol=1e-3, rtol=1e-3)
 
@@ -251,15 +251,17 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(source, tmp_path, monkeypat
     assert predicted(source, tmp_path / "whole", "--data.predict.segment=12", "--data.predict.estimate=true") == 0
     assert re.search(r"about [\d.]+ GB of memory", capsys.readouterr().out)
     with monkeypatch.context() as patch:
-        compute = run.compute
+        compute, windows = run.compute, set()
 
         def dying(model, job, stretch, tick):
+            windows.update(stretch.windows)
             if stretch.number == 2:
                 raise RuntimeError("power failed")
             return compute(model, job, stretch, tick)
 
         patch.setattr(run, "compute", dying)
         assert predicted(source, tmp_path / "parts") == 1
+        assert sorted(windows) == [(0, 9), (8, 17), (16, 25), (20, 28)]
     stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("parts/.vsr/*/[0-9]*.json")}
     assert len(stamps) >= 2
     assert predicted(source, tmp_path / "parts") == 0
@@ -279,27 +281,6 @@ def test_memory_is_counted_and_the_cost_is_said(stack, capsys):
     assert "9 frames 16x16 -> 64x64" in said
     assert main(["info", "--config=tiny_wan.yaml", "--size=16", "--frames=8"]) == 1
     assert "frames 8: this backbone takes 1 + k * 4 frames; pass 5 or 9" in capsys.readouterr().err
-
-
-def test_parts_that_need_the_clip_frame_by_frame_are_refused_with_such_a_vae():
-    wan, upscale = backbone("tiny_wan"), backbone("tiny_upscale_sft")
-    with pytest.raises(UserError, match="UpscaleUNetPart takes the low-resolution clip frame by frame, WanVAE makes"):
-        Backbone(upscale.unet, wan.vae)
-    coarse = VAECapabilities(4, 4, temporal_factor=4, length_step=4, needs_low_res=True)
-    vae = type("Coarse", (type(upscale.vae),), {"capabilities": coarse})(config={"condition_img": True})
-    with pytest.raises(UserError, match="Coarse takes the low-resolution clip frame by frame, Coarse makes"):
-        Backbone(wan.unet, vae)
-
-
-def test_a_network_without_blocks_has_nothing_to_checkpoint():
-    parts = backbone()
-    parts.gradient_checkpointing = True
-    parts.unet.load()
-    parts.unet.network = torch.nn.Linear(2, 2)
-    with pytest.raises(
-        UserError, match=r"gradient_checkpointing true: Linear has none of down_blocks.* set it to false"
-    ):
-        parts.load()
 
 
 def test_a_vae_that_gives_another_length_than_it_states_is_our_bug(stack, monkeypatch):

@@ -9,7 +9,7 @@ from diffusers import UniPCMultistepScheduler, WanPipeline
 from safetensors.torch import save_file
 
 from tests.stacks import backbone, model
-from vsr_adapter.backbones import Backbone, WanTransformerPart, WanVAE
+from vsr_adapter.backbones import Backbone, VAECapabilities, WanTransformerPart, WanVAE
 from vsr_adapter.backbones.wan import WAN_SCHEDULER
 from vsr_adapter.errors import UserError
 from vsr_adapter.types import Condition
@@ -153,3 +153,24 @@ def test_other_kinds_of_wan_are_refused(entry, value):
 def test_a_vae_whose_chunks_are_no_whole_latent_frames_is_refused():
     with pytest.raises(UserError, match="8 frames for a latent one, and 4 are encoded at once"):
         WanVAE(config={"temperal_downsample": [True, True, True]})
+
+
+def test_a_network_without_blocks_has_nothing_to_checkpoint():
+    parts = backbone()
+    parts.gradient_checkpointing = True
+    parts.unet.load()
+    parts.unet.network = torch.nn.Linear(2, 2)
+    with pytest.raises(
+        UserError, match=r"gradient_checkpointing true: Linear has none of down_blocks.* set it to false"
+    ):
+        parts.load()
+
+
+def test_parts_that_need_the_clip_frame_by_frame_are_refused_with_such_a_vae():
+    wan, upscale = backbone("tiny_wan"), backbone("tiny_upscale_sft")
+    with pytest.raises(UserError, match="UpscaleUNetPart takes the low-resolution clip frame by frame, WanVAE makes"):
+        Backbone(upscale.unet, wan.vae)
+    coarse = VAECapabilities(4, 4, temporal_factor=4, length_step=4, needs_low_res=True)
+    vae = type("Coarse", (type(upscale.vae),), {"capabilities": coarse})(config={"condition_img": True})
+    with pytest.raises(UserError, match="Coarse takes the low-resolution clip frame by frame, Coarse makes"):
+        Backbone(wan.unet, vae)

@@ -69,14 +69,14 @@ def test_our_guided_loop_is_the_pipelines(ali):
         guidance_scale=6.0,
     )
     conditioned = ConditionedDenoiser(ali, Condition(tokens(ali)))
-    guided = GuidedDenoiser(conditioned, conditioned._replace(tokens=tokens(ali, 2)), 6.0)
+    guided = GuidedDenoiser(conditioned, conditioned._replace(condition=Condition(tokens(ali, 2))), 6.0)
     z = ours(ali, Sampler(steps=5), guided)
     assert (z - theirs).abs().max() <= 1e-5 * max(1, theirs.abs().max())
 
 
 def test_guidance_of_one_is_the_condition_and_of_zero_the_null(ali):
     conditioned = ConditionedDenoiser(ali, Condition(tokens(ali)))
-    null = conditioned._replace(tokens=ali.null_tokens)
+    null = conditioned._replace(condition=Condition(ali.null_tokens))
     z, t = noise(), torch.tensor(500)
     with torch.no_grad():
         torch.testing.assert_close(GuidedDenoiser(conditioned, null, 1.0)(z, t), conditioned(z, t))

@@ -143,19 +143,11 @@ class ClipDataModule(LightningDataModule):
         self.work: Callable[[], Sequence[Work]] | None = None
 
     def fit_frames(self, time: TimeGrid) -> None:
-        """Clips of a length that the backbone takes.
-
-        Args:
-            time: the backbone's.
-
-        Raises:
-            UserError: the length was set, and is none.
-        """
-        if self.frames is not None:
-            time.check("data.frames", self.frames)
-        elif time.up(FRAMES) != FRAMES:
+        """Clips of a length that the backbone takes; one that was set and is none is refused (`UserError`)."""
+        if self.frames is None and time.up(FRAMES) != FRAMES:
             self.clip["frames"] = time.up(FRAMES)
             say(f"data.frames: {time.up(FRAMES)} in place of {FRAMES}, which this backbone does not take")
+        time.check("data.frames", self.clip["frames"])
 
     def datasets(self, name: Literal["val", "test"]) -> list[ClipDataset]:
         """The clips of ``val`` or ``test``, set by set.
