@@ -283,15 +283,14 @@ def test_the_layers_are_known_before_weights_are_read_and_are_the_networks(name)
     made.fit_to(fresh.unet)
     assert not list(fresh.parameters())
     fresh.load()
-    widths = {name: one.to_k.out_features for name, one in fresh.unet.network.named_modules() if hears_text(one)}
+    widths = {
+        name: one.to_k.out_features
+        for name, one in fresh.unet.network.named_modules()
+        if getattr(one, "is_cross_attention", False)
+    }
     assert made.widths == widths
     shapes = {name: tuple(layer.to_k.weight.shape) for name, layer in made.layers.items()}
     assert shapes == {name.replace(".", "/"): (width, fresh.unet.own_dim) for name, width in widths.items()}
-
-
-def hears_text(module) -> bool:
-    """What keys are made of is wider or narrower than what asks, or the module says so."""
-    return hasattr(module, "to_k") and getattr(module, "is_cross_attention", False)
 
 
 def test_a_model_attaches_what_it_is_built_with():
