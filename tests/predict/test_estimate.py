@@ -91,6 +91,6 @@ def test_the_shipped_stack_on_real_footage_takes_what_lies_between(tmp_path, cap
 
 def test_sound_counts_for_the_upper_bound(tmp_path, capsys, without_memory):
     """It is copied: beside one small frame it is most of the result."""
-    source = rich_video(tmp_path / "a.mkv", "tta", frames=1)
+    source = rich_video(tmp_path / "a.mkv", "tta", frames=1, seconds=12)
     (_, most), taken = said_and_taken(source, capsys, "--config=tiny.yaml", "--steps=1", "--height=12")
-    assert 30e3 < taken / 2 < most, "sound is in the result alone"
+    assert 30e3 < taken / 2 < most < 90e3, "sound is in the result alone"
