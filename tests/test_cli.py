@@ -12,6 +12,8 @@ from tests.stacks import CONFIGS
 from vsr_adapter.adapters import LinearLinear
 from vsr_adapter.adapters.files import describe, save_adapter
 from vsr_adapter.cli import main
+from vsr_adapter.cli.entry import RUN
+from vsr_adapter.cli.options import COMMANDS
 
 
 def vsr(*arguments, code: str = ""):
@@ -51,6 +53,43 @@ def test_argument_errors_are_one_line_and_import_nothing_heavy(arguments, messag
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("vsr: error: ")
+
+
+def test_each_command_has_its_function_and_each_function_its_command():
+    assert RUN.keys() == COMMANDS.keys()
+
+
+SHORT = {  # option: what is typed, and what the config then says
+    "--seed": ("7", 7), "--adapter": ("a.file", None), "--ckpt_path": ("x.ckpt", "x.ckpt"), "--steps": ("3", 3),
+    "--condition": ("off", "off"), "--input": ("a.file", None), "--output": ("there", "there"),
+    "--output_format": ("mkv", "mkv"), "--codec": ("ffv1", "ffv1"), "--crf": ("21.5", 21.5), "--height": ("64", 64),
+    "--start": ("5", 5), "--frames": ("9", 9), "--tile": ("24", 24), "--damaged": ("skip", "skip"),
+    "--overwrite": (None, True), "--clean": (None, True), "--quiet": (None, True), "--json": (None, True),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if command.configured])
+def test_short_options_are_settings(command, capsys, tmp_path):
+    """Each is typed, but for the config, and looked for where it says that it stands."""
+    (tmp_path / "a.file").touch()
+    options = [option for option in COMMANDS[command].options if option.name != "config"]
+    words = []
+    for option in options:
+        value, _ = SHORT[option.flags[0]]
+        words += [option.flags[0], *([] if value is None else [value])]
+    assert main([command, "--config", "tiny.yaml", *words, "--print_config"]) == 0
+    printed = yaml.safe_load(capsys.readouterr().out)
+    for option in options:
+        expected = SHORT[option.flags[0]][1]
+        assert option.sets
+        for setting in option.sets:
+            found = printed
+            for name in setting.split("."):
+                found = found["init_args"][name] if "init_args" in found and name not in found else found[name]
+            if expected is None:
+                assert "a.file" in str(found)
+            else:
+                assert found == expected, setting
 
 
 @pytest.mark.parametrize("config", ["reds.yaml", str(CONFIGS / "reds.yaml"), "default.yaml"])

@@ -1,14 +1,17 @@
 """The plan of a run: segments, names and hashes."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.clips import cut, write_folder, write_video
 from tests.stacks import model
+from vsr_adapter.diffusion import Sampler
 from vsr_adapter.errors import UserError
-from vsr_adapter.jobs.jobs import plan_stretches
+from vsr_adapter.jobs.job import plan_stretches
 from vsr_adapter.jobs.options import PredictOptions
-from vsr_adapter.jobs.plan import plan
-from vsr_adapter.jobs.targets import Video, named, pair
+from vsr_adapter.jobs.plan import job_of, plan
+from vsr_adapter.jobs.targets import Video, target_of, videos_of
 from vsr_adapter.sampling import Tiling
 from vsr_adapter.video.encode import Encoding
 
@@ -35,22 +38,21 @@ def test_the_default_segment_computes_less_than_a_tenth_twice():
     assert 1 < computed / windows < 1.1
 
 
-TILES = Tiling(16, 4)
-
-
 @pytest.fixture(scope="module")
 def stack():
     return model()
 
 
-def job(stack, tmp_path, settings=None, options=None, tiles=TILES, overlap=2):
+def job(stack, tmp_path, settings=None, options=None, **sampling):
     source = tmp_path / "a.mp4"
     if not source.exists():
         write_video(source, cut(0, 3, height=8, width=8))
-    stack.tiles, stack.overlap = tiles, overlap
-    found = plan(stack, [Video(source, tmp_path / "out" / "a")], options or PredictOptions(), settings or {})
-    assert not found.refused, found.refused
-    return found.jobs[0]
+    usual = stack.sampling
+    stack.sampling = replace(usual, **sampling)
+    try:
+        return job_of(stack, Video(source, tmp_path / "out" / "a"), options or PredictOptions(), settings or {})
+    finally:
+        stack.sampling = usual
 
 
 def test_what_decides_the_bits_names_the_folder_and_nothing_else_does(stack, tmp_path):
@@ -69,6 +71,9 @@ def test_what_decides_the_bits_names_the_folder_and_nothing_else_does(stack, tmp
         job(stack, tmp_path, tiles=Tiling(16, 4, 2)),
         job(stack, tmp_path, tiles=Tiling(24, 4)),
         job(stack, tmp_path, overlap=1),
+        job(stack, tmp_path, seed=1),
+        job(stack, tmp_path, guidance_scale=2.0),
+        job(stack, tmp_path, sampler=Sampler(steps=3)),
     ]
     assert len({other.folder for other in [base, *others]}) == len(others) + 1
     write_video(tmp_path / "a.mp4", cut(1, 3, height=8, width=8))
@@ -77,11 +82,11 @@ def test_what_decides_the_bits_names_the_folder_and_nothing_else_does(stack, tmp
 
 def test_one_video_may_have_its_own_file_name(tmp_path):
     write_video(tmp_path / "in" / "a.mp4", cut(0, 1, height=8, width=8))
-    (video,) = pair([tmp_path / "in" / "a.mp4"], tmp_path / "x.mkv")
-    assert named(video, Encoding())[0] == tmp_path / "x.mkv"
+    (video,) = videos_of([tmp_path / "in" / "a.mp4"], tmp_path / "x.mkv")
+    assert target_of(video, Encoding())[0] == tmp_path / "x.mkv"
     write_video(tmp_path / "in" / "b.mp4", cut(0, 1, height=8, width=8))
     with pytest.raises(UserError, match="is one file, and there are 2 videos; name a folder"):
-        pair([tmp_path / "in"], tmp_path / "x.mkv")
+        videos_of([tmp_path / "in"], tmp_path / "x.mkv")
 
 
 @pytest.mark.parametrize(
@@ -106,9 +111,12 @@ def test_options_out_of_range_are_refused(name):
 
 def test_a_frame_too_large_for_a_codec_is_refused_with_those_that_hold_it(stack, tmp_path):
     write_folder(tmp_path / "wide", [cut(0, 1)[0][:2].repeat(80, 1)])  # 5120 wide: 20480 out
-    found = plan(stack, pair([tmp_path / "wide"], tmp_path / "out"), PredictOptions(), {})
-    assert "20480x8: x264 holds sides up to 16384; pass --output_format png or --codec ffv1" in found.refused[0].error
+
+    def planned(**options):
+        return plan(stack, [tmp_path / "wide"], tmp_path / "out", PredictOptions(estimate=False, **options), {})
+
+    (refused,) = planned().refused
+    assert "20480x8: x264 holds sides up to 16384; pass --output_format png or --codec ffv1" in refused.error
     for encoding in (Encoding(codec="ffv1"), Encoding("png"), Encoding(codec="prores")):
-        options = PredictOptions(encoding=encoding)
-        assert plan(stack, pair([tmp_path / "wide"], tmp_path / "out"), options, {}).jobs
-    assert plan(stack, pair([tmp_path / "wide"], tmp_path / "out"), PredictOptions(height=4), {}).jobs
+        assert planned(encoding=encoding).jobs
+    assert planned(height=4).jobs

@@ -9,7 +9,7 @@ from tests.clips import cut, write_folder, write_video
 from tests.predict import predict
 from vsr_adapter.cli import main
 from vsr_adapter.errors import UserError
-from vsr_adapter.jobs.targets import pair
+from vsr_adapter.jobs.targets import videos_of
 from vsr_adapter.video.index import probe
 from vsr_adapter.video.read import read_frames
 
@@ -72,18 +72,18 @@ def test_nothing_is_overwritten_unless_asked(tmp_path, capsys):
 def test_an_output_inside_the_input_is_not_predicted_again(tmp_path):
     write_video(tmp_path / "a.mp4", cut(0, 2, height=8, width=8))
     write_video(tmp_path / "out" / "b.mp4", cut(0, 2, height=8, width=8))
-    assert [video.source.name for video in pair([tmp_path], tmp_path / "out")] == ["a.mp4"]
+    assert [video.source.name for video in videos_of([tmp_path], tmp_path / "out")] == ["a.mp4"]
 
 
 def test_names_that_clash_keep_their_ending(tmp_path):
     for name in ("a.mkv", "a.mp4"):
         write_video(tmp_path / "in" / name, cut(0, 1, height=8, width=8))
-    targets = [video.target.name for video in pair([tmp_path / "in"], tmp_path / "out")]
+    targets = [video.target.name for video in videos_of([tmp_path / "in"], tmp_path / "out")]
     assert targets == ["a", "a.mp4"], "a suffix is added to both"
     write_video(tmp_path / "other" / "a.mkv", cut(0, 1, height=8, width=8))
     write_video(tmp_path / "third" / "a.mkv", cut(0, 1, height=8, width=8))
     with pytest.raises(UserError, match=r"its output .* is that of .*; use two output folders"):
-        pair([tmp_path / "in", tmp_path / "other", tmp_path / "third"], tmp_path / "out")
+        videos_of([tmp_path / "in", tmp_path / "other", tmp_path / "third"], tmp_path / "out")
 
 
 def test_an_unwritable_output_fails_in_one_line(tmp_path, capsys):

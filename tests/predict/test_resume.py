@@ -148,7 +148,8 @@ def test_a_finished_result_is_skipped_and_one_of_other_settings_is_not_replaced(
     assert predict(*run) == 0
     assert "a.mp4: is done already" in capsys.readouterr().out
     assert predict(*run, "--seed", "9") == 1
-    assert "a.mp4: exists; pass --overwrite to replace it" in capsys.readouterr().err
+    said = "a.mp4: exists (made with other settings, input or version); pass --overwrite to replace it"
+    assert said in capsys.readouterr().err
     assert (tmp_path / "a.mp4").stat().st_mtime_ns == stamp
     assert predict(*run, "--seed", "9", "--overwrite") == 0
     assert (tmp_path / "a.mp4").stat().st_mtime_ns != stamp
@@ -161,7 +162,7 @@ def test_changed_settings_begin_a_new_folder_and_only_clean_deletes_the_old(sour
     assert faulty(interrupt, *run) == 130
     (old,) = (tmp_path / ".vsr").glob("a.mkv-*")
     assert faulty(never, *run, "--seed", "1") == 0
-    assert f"settings or input changed; what was done before is in {old}" in capsys.readouterr().out
+    assert f"settings, input or version changed; what was done before is in {old}" in capsys.readouterr().out
     assert (old / "00000.json").exists()
     # the old settings go on where they were
     assert faulty(never, *run, "--overwrite") == 0

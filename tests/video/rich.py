@@ -45,7 +45,7 @@ def rich_video(
         context.color_range = look.get("range", 1)
         if look.get("rotation"):
             stream.set_display_rotation(look["rotation"])
-        tone = add_audio(container, audio) if audio else []
+        tone = add_audio(container, audio, look.get("seconds", 3.0)) if audio else []
         container.set_chapters(
             [{"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000), "metadata": {"title": "one"}}]
         )

@@ -1,7 +1,7 @@
 """What became of each segment, on disk: any process can read it, and summary, exit code and final join come from it.
 
 A job's folder holds ``job.json`` (what decides its bits), the committed segments, a record beside each, ``failed-*``
-records, ``replan.json`` where memory ran out, and ``done.json`` once the result has its name.
+records, ``retiled.json`` where memory ran out, and ``done.json`` once the result has its name.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from vsr_adapter.jobs.jobs import Job, Stretch
+from vsr_adapter.jobs.job import Job, Stretch
 from vsr_adapter.sampling import Tiling
 from vsr_adapter.video.join import Segment
 
@@ -58,17 +58,17 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def plans(job: Job) -> list[Job]:
-    """The job, then itself under each plan that followed: tiles were halved where memory ran out."""
+def tilings(job: Job) -> list[Job]:
+    """The job, then itself in the tiles of half the size that followed each time that memory ran out."""
     found = [job]
-    while (record := read_record(found[-1].folder / "replan.json")) is not None:
+    while (record := read_record(found[-1].folder / "retiled.json")) is not None:
         found.append(job.with_tiles(Tiling(**record)))
     return found
 
 
 def current(job: Job) -> Job:
-    """The job under the plan that counts, the last one."""
-    return plans(job)[-1]
+    """The job in the tiles that count, the last ones."""
+    return tilings(job)[-1]
 
 
 def lock(job: Job) -> FileLock:
@@ -133,9 +133,9 @@ def segments(job: Job) -> list[Segment] | None:
     return found
 
 
-def done_record(job: Job) -> dict[str, Any] | None:
-    """The record of a result that is still what this job wrote, or None."""
-    record = read_record(job.folder / "done.json")
+def done_record(job: Job, folder: Path | None = None) -> dict[str, Any] | None:
+    """The record of a result that is still what this job wrote, or None; of another job's ``folder`` likewise."""
+    record = read_record((folder or job.folder) / "done.json")
     return record if record is not None and record["result"] == stamp(job.target) else None
 
 

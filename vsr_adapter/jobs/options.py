@@ -26,7 +26,8 @@ class PredictOptions:
         frames: number of frames from there on; None goes to the end.
         height: of the results in pixels: upscaled as ever, then made smaller with antialiasing.
         threads: of torch in each process, part of what decides the bits; None is the number of cores.
-        estimate: count memory and disk before the run, which takes seconds, and refuse what cannot fit.
+        estimate: count memory before the run, which takes seconds and runs no network, bound the disk by a rule, and
+            refuse what cannot fit.
         overwrite: replace results of other settings, or of others' making.
         quiet: print no plan and no progress.
         clean: delete the segments that earlier, interrupted runs with other settings left behind.

@@ -4,27 +4,23 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vsr_adapter.errors import UserError
+from vsr_adapter.frozen import SAMPLED, fingerprint
 from vsr_adapter.identity import deciding
 from vsr_adapter.inference.memory import fitting_tiles
-from vsr_adapter.jobs.jobs import Job, Stretch, content_of, folder_of, other_folders, plan_stretches
-from vsr_adapter.jobs.journal import begin, current, done_record, plans
+from vsr_adapter.jobs.estimate import afforded
+from vsr_adapter.jobs.job import Job, Unit, content_of, folder_of, other_folders, plan_stretches
+from vsr_adapter.jobs.journal import begin, current, done_record, tilings
 from vsr_adapter.jobs.options import PredictOptions
-from vsr_adapter.jobs.targets import Video, named
+from vsr_adapter.jobs.targets import Video, target_of, videos_of
 from vsr_adapter.model import VSRModel
 from vsr_adapter.video.index import Index, index
 from vsr_adapter.video.join import copied
 from vsr_adapter.video.scenes import can_detect, scene_cuts
-
-
-class Unit(NamedTuple):
-    """The unit of work of a process: a segment."""
-
-    job: Job
-    stretch: Stretch
 
 
 class Refused(NamedTuple):
@@ -40,10 +36,17 @@ class Refused(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """All that a run has to do."""
+    """All that a run has to do.
+
+    Attributes:
+        jobs: what can be done, and what is done already.
+        refused: what cannot.
+        skipped: sources of the jobs whose results are there already.
+    """
 
     jobs: list[Job]
     refused: list[Refused]
+    skipped: list[Path]
 
     @property
     def units(self) -> list[Unit]:
@@ -51,27 +54,57 @@ class Plan(NamedTuple):
         return [Unit(job, stretch) for job in self.jobs for stretch in job.stretches]
 
 
-def plan(model: VSRModel, videos: Iterable[Video], options: PredictOptions, settings: Mapping[str, Any]) -> Plan:
-    """Jobs of all videos that can be done.
+def plan(
+    model: VSRModel, inputs: Iterable[Path], output: Path, options: PredictOptions, settings: Mapping[str, Any]
+) -> Plan:
+    """Jobs of all videos that can be done; nothing is written, no network runs and no picture is encoded.
 
     Args:
-        model: its window, tiles and seed are part of the plan.
-        videos: sources and targets.
+        model: with its weights loaded; its sampling is part of the plan.
+        inputs: videos, folders of frames, or folders of either.
+        output: folder for the results, or the file of one.
         options: of the run.
-        settings: what else decides the bits: networks and their weights, precision, versions.
+        settings: what else decides the bits, of `made_with`.
+
+    Raises:
+        UserError: what no video has to do with: no such input, or an output that cannot be.
     """
-    found = Plan([], [])
-    for video in videos:
+    found = Plan([], [], [])
+    for video in videos_of(inputs, output):
         try:
-            found.jobs.append(job_of(model, video, options, settings))
+            job = job_of(model, video, options, settings)
+            if done_record(current(job)) is not None:
+                found.skipped.append(job.source)
+            elif options.estimate:
+                job = job._replace(cost=afforded(model, job))
+            found.jobs.append(job)
         except UserError as error:
             found.refused.append(Refused(video.source, str(error)))
     return found
 
 
-def output_size(model: VSRModel, known: Index, options: PredictOptions) -> tuple[int, int]:
+def made_with(model: VSRModel, networks: Any, device: str, precision: str) -> dict[str, Any]:
+    """What decides the bits beside input, sampling and options.
+
+    Args:
+        model: with its weights loaded: they are looked at.
+        networks: what the config says of them, as plain values.
+        device: kind of device.
+        precision: of the run.
+    """
+    return {
+        "networks": networks,
+        "adapter": fingerprint(model.adapter),
+        "frozen": [fingerprint(part, SAMPLED) for part in (model.backbone, model.encoder)],
+        "device": device,
+        "precision": precision,
+        "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],
+    }
+
+
+def output_size(known: Index, scale: int, options: PredictOptions) -> tuple[int, int]:
     """Height and width of the result; the width goes with the height, and is even."""
-    height, width = known.info.height * model.scale, known.info.width * model.scale
+    height, width = known.info.height * scale, known.info.width * scale
     if options.height is None or options.height == height:
         return height, width
     if options.height > height:
@@ -92,8 +125,8 @@ def job_of(model: VSRModel, video: Video, options: PredictOptions, settings: Map
     last = frames if options.frames is None else min(options.start + options.frames, frames)
     if options.start >= last:
         raise UserError(f"{video.source}: has {frames} frames, --start {options.start} is after them; start earlier")
-    target, said = named(video, options.encoding)
-    height, width = output_size(model, known, options)
+    target, said = target_of(video, options.encoding)
+    height, width = output_size(known, model.scale, options)
     options.encoding.check(known.look, width, height)
     detect = options.cuts == "on" or (options.cuts == "auto" and can_detect())
     cuts = scene_cuts(video.source, options.start, last - options.start, model.window) if detect else []
@@ -111,7 +144,7 @@ def job_of(model: VSRModel, video: Video, options: PredictOptions, settings: Map
     notes = [said] if said else []
     notes += notes_on(video, known, options, target)
     folder = folder_of(target, decides)
-    job = Job(video.source, target, folder, stretches, tiles, decides, options, tuple(notes))
+    job = Job(video.source, target, (height, width), folder, stretches, tiles, decides, options, tuple(notes))
     check_target(job)
     return job
 
@@ -138,15 +171,17 @@ def prepare(jobs: Iterable[Job]) -> list[str]:
     """
     lines = []
     for job in jobs:
-        own = plans(job)
+        own = tilings(job)
         with suppress(OSError):  # said again, with its reason, when the first segment is written
             begin(own[-1])
         for folder in other_folders(job, [one.folder for one in own]):
             if job.options.clean:
                 shutil.rmtree(folder)
                 lines.append(f"{folder}: deleted")
-            elif any(folder.glob("[0-9]*.json")):
-                lines.append(f"{job.target}: settings or input changed; what was done before is in {folder} (--clean)")
+            elif any(path.suffix != ".json" for path in folder.glob("[0-9]*")):  # of a finished job only records stay
+                lines.append(
+                    f"{job.target}: settings, input or version changed; what was done before is in {folder} (--clean)"
+                )
     return lines
 
 
@@ -163,7 +198,9 @@ def check_target(job: Job) -> None:
         kind = "folder" if target.is_dir() else "file"
         raise UserError(f"{target}: is a {kind}, and the result needs that name; move it, or pass another --output")
     if not job.options.overwrite:
-        raise UserError(f"{target}: exists; pass --overwrite to replace it, or another --output")
+        ours = any(done_record(job, folder) is not None for folder in other_folders(job, []))
+        said = " (made with other settings, input or version)" if ours else ""
+        raise UserError(f"{target}: exists{said}; pass --overwrite to replace it, or another --output")
     strangers = [] if not images else [p.name for p in target.iterdir() if not p.stem.isdecimal() or p.suffix != ".png"]
     if strangers:
         raise UserError(f"{target}: holds {strangers[0]}, which we did not write; move it, or pass another --output")

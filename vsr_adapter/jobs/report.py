@@ -2,15 +2,14 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from vsr_adapter.jobs import journal
-from vsr_adapter.jobs.jobs import Job
-from vsr_adapter.jobs.plan import Plan, output_size
+from vsr_adapter.jobs.job import Job
+from vsr_adapter.jobs.plan import Plan
 from vsr_adapter.model import VSRModel
 from vsr_adapter.video.index import index
 
@@ -31,10 +30,10 @@ def say_what_is_random(model: VSRModel, trained: bool) -> None:
         print(f"vsr: note: random weights in {', '.join(random)}: the output shows that the program runs, no more")
 
 
-def outline(model: VSRModel, job: Job, cost: str | None = None) -> str:
+def outline(job: Job) -> str:
     """What a job will do, and what it takes of memory and disk, in one line."""
     info = index(job.source).info
-    height, width = output_size(model, index(job.source), job.options)
+    height, width = job.size
     windows = len({window for stretch in job.stretches for window in stretch.windows})
     done = journal.state(journal.current(job))
     begun = f", {len(done.committed)} segments are there" if done.committed and done.done is None else ""
@@ -42,7 +41,7 @@ def outline(model: VSRModel, job: Job, cost: str | None = None) -> str:
     return (
         f"{job.source}: {info.width}x{info.height} -> {width}x{height}, {len(job.frames)} frames, {windows} windows, "
         f"{len(job.stretches)} segment{'s' * (len(job.stretches) > 1)}{begun}"
-        f"{f', {cost}' if cost else ''}{notes}"
+        f"{f', {job.cost}' if job.cost else ''}{notes}"
     )
 
 
@@ -88,9 +87,9 @@ def outcome(job: Job, skipped: bool) -> dict[str, Any]:
     return {**values, "status": "failed", "error": error}
 
 
-def summarise(plan: Plan, skipped: Sequence[Path], as_json: bool = False) -> int:
+def summarise(plan: Plan, as_json: bool = False) -> int:
     """Prints what became of each video; returns the exit code, 1 if any failed."""
-    found = [outcome(job, job.source in skipped) for job in plan.jobs]
+    found = [outcome(job, job.source in plan.skipped) for job in plan.jobs]
     found += [{"source": str(one.source), "status": "failed", "error": one.error, "notes": []} for one in plan.refused]
     counts = {status: sum(one["status"] == status for one in found) for status in ("done", "skipped", "failed")}
     if as_json:

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from vsr_adapter.errors import UserError
 from vsr_adapter.inference.streaming import upscale_stretch
 from vsr_adapter.jobs import journal
-from vsr_adapter.jobs.jobs import Job, Stretch
-from vsr_adapter.jobs.plan import Unit, check_target, output_size
+from vsr_adapter.jobs.job import Job, Stretch, Unit
+from vsr_adapter.jobs.plan import check_target
 from vsr_adapter.model import VSRModel
 from vsr_adapter.resize import bicubic_upscale
 from vsr_adapter.video.encode import open_encoder
@@ -30,6 +30,10 @@ from vsr_adapter.video.read import Frame, read
 Tick = Callable[[int], object]
 
 
+def ignore(frames: int) -> None:
+    """Tells nobody."""
+
+
 class Written(NamedTuple):
     """A segment that is not committed yet."""
 
@@ -37,7 +41,7 @@ class Written(NamedTuple):
     values: dict[str, Any]
 
 
-def run_unit(model: VSRModel, unit: Unit, tick: Tick) -> None:
+def run_unit(model: VSRModel, unit: Unit, tick: Tick = ignore) -> None:
     """Does a segment, and joins the video if it was the last one missing.
 
     Every error ends in the journal: the other segments are still done, and the exit code says that one failed.
@@ -54,7 +58,7 @@ def run_unit(model: VSRModel, unit: Unit, tick: Tick) -> None:
             complete(model, job, stretch, tick)
             finish(journal.current(job))
         else:
-            tick(stretch.end - stretch.begin)
+            tick(unit.frames)
     except UserError as error:
         say_failed(job, stretch, str(error))
     except OSError as error:
@@ -74,15 +78,15 @@ def say_failed(job: Job, stretch: Stretch, error: str) -> None:
 
 
 def complete(model: VSRModel, job: Job, stretch: Stretch, tick: Tick) -> None:
-    """Commits a segment under the job's current plan."""
+    """Commits a segment in the tiles that count."""
     while not journal.record_of(job := journal.current(job), stretch).is_file():
         try:
             written = compute(model, job, stretch, tick)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            for other in replan(model, job):
-                complete(model, job, other, lambda frames: None)
+            for other in retile(model, job):
+                complete(model, job, other, ignore)
             continue
         with journal.lock(job):
             if journal.current(job).folder == job.folder:
@@ -94,7 +98,7 @@ def complete(model: VSRModel, job: Job, stretch: Stretch, tick: Tick) -> None:
 def compute(model: VSRModel, job: Job, stretch: Stretch, tick: Tick) -> Written:
     """Writes a segment into a file that has no name yet."""
     known, options, begun = index(job.source), job.options, time.perf_counter()
-    height, width = output_size(model, known, options)
+    height, width = job.size
     part = job.folder / f"{stretch.number:05d}.{os.getpid()}.part{options.encoding.segment_suffix}"
     discard(part)  # of a killed run: process numbers repeat in containers
     look = options.encoding.look(known.look)
@@ -163,8 +167,8 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def replan(model: VSRModel, job: Job) -> list[Stretch]:
-    """Halves the tiles of a job; returns its segments that were committed under the plan before.
+def retile(model: VSRModel, job: Job) -> list[Stretch]:
+    """Halves the tiles of a job; returns its segments that were committed in those before.
 
     Raises:
         UserError: the tiles are as small as can be.
@@ -172,11 +176,11 @@ def replan(model: VSRModel, job: Job) -> list[Stretch]:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     with journal.lock(job):
-        if journal.read_record(job.folder / "replan.json") is not None:
+        if journal.read_record(job.folder / "retiled.json") is not None:
             return []  # another process came first, and does them
         tiles = job.tiles.halved(model.lr_multiple)
         journal.begin(job.with_tiles(tiles))
-        journal.write_record(job.folder / "replan.json", asdict(tiles))
+        journal.write_record(job.folder / "retiled.json", asdict(tiles))
         return [stretch for stretch in job.stretches if journal.record_of(job, stretch).is_file()]
 
 

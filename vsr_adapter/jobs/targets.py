@@ -17,7 +17,7 @@ class Video(NamedTuple):
 
     Attributes:
         source: a video file or a folder of frames.
-        target: without the suffix that `named` gives it, unless the user named the file.
+        target: without the suffix that `target_of` gives it, unless the user named the file.
         final: whether the user named it.
     """
 
@@ -31,7 +31,7 @@ def is_file(output: Path) -> bool:
     return output.suffix.lower() in RESULT_SUFFIXES and not output.is_dir()
 
 
-def pair(inputs: Iterable[Path], output: Path) -> list[Video]:
+def videos_of(inputs: Iterable[Path], output: Path) -> list[Video]:
     """Every video under ``inputs`` with its target, in a fixed order.
 
     The target of ``FOLDER/sub/a.mkv`` is ``output/sub/a``; where ``a.avi`` has taken that name, it is
@@ -64,7 +64,7 @@ def pair(inputs: Iterable[Path], output: Path) -> list[Video]:
     return [Video(source, target) for target, source in claimed.items()]
 
 
-def named(video: Video, encoding: Encoding) -> tuple[Path, str | None]:
+def target_of(video: Video, encoding: Encoding) -> tuple[Path, str | None]:
     """The target with its suffix, and what is to be said of it.
 
     Matroska is chosen where the container asked for cannot hold the source's audio or subtitles.

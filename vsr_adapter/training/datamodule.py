@@ -1,16 +1,12 @@
 """The LightningDataModule: clips for fit, validate and test; units of work for predict."""
 
-import os
-from dataclasses import replace
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from filelock import FileLock
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
 from vsr_adapter.data.clips import ClipDataset
 from vsr_adapter.data.degradations import Degradation
@@ -18,18 +14,19 @@ from vsr_adapter.data.loader import ResumableLoader
 from vsr_adapter.data.mixture import Mixture
 from vsr_adapter.data.trials import Trials
 from vsr_adapter.errors import UserError, say
-from vsr_adapter.frozen import SAMPLED, fingerprint
-from vsr_adapter.jobs.estimate import afforded
-from vsr_adapter.jobs.journal import current, done_record
 from vsr_adapter.jobs.options import PredictOptions
-from vsr_adapter.jobs.plan import Plan, Refused, plan, prepare
-from vsr_adapter.jobs.report import alive, outline
-from vsr_adapter.jobs.targets import is_file, pair
 from vsr_adapter.model import VSRModel
 from vsr_adapter.windows import TimeGrid
 
+# a piece of a run of predict: a function, since Lightning looks into other batches for tensors to move
+Work = Callable[[VSRModel], object]
+
 DEFAULT_OPTIONS = PredictOptions()
 FRAMES = 8  # of a clip, where nothing else is set
+
+
+def rest(model: VSRModel) -> None:
+    """No work."""
 
 
 def unset(name: str) -> UserError:
@@ -77,6 +74,10 @@ class ClipDataModule(LightningDataModule):
         input: videos to predict: files, folders of frames, or folders of either.
         output: folder for the predicted videos, or a file, for one.
         predict: how videos are predicted.
+
+    Attributes:
+        work: plans a run of predict and gives its pieces, the same in each process; called once these know each other
+            and the weights are read.
     """
 
     def __init__(
@@ -139,10 +140,7 @@ class ClipDataModule(LightningDataModule):
         self.train_loader: ResumableLoader | None = None
         self.resume: dict[str, int] = {"epoch": 0, "batches": 0}
         self.predict = predict
-        self.settings: dict[str, Any] = {}
-        self.plan = Plan([], [])
-        self.skipped: list[Path] = []
-        self.alive: FileLock | None = None
+        self.work: Callable[[], Sequence[Work]] | None = None
 
     def fit_frames(self, time: TimeGrid) -> None:
         """Clips of a length that the backbone takes; one that was set and is none is refused (`UserError`)."""
@@ -217,83 +215,11 @@ class ClipDataModule(LightningDataModule):
         trials = [Trials(dataset, dataset.name if several else "", self.shifted_lr) for dataset in sets]
         return [self.evaluation_loader("test", clips, batch_size=None) for clips in trials]
 
-    def setup(self, stage: str) -> None:
-        """Before predict: a lock that others can see, for as long as this process lives."""
-        if stage == "predict":
-            self.check_paths()
-            _, rank = self.ranks
-            if rank:
-                self.lock_folder.mkdir(parents=True, exist_ok=True)
-                self.alive = alive(self.lock_folder, rank)
-                self.alive.acquire()
-
-    def check_paths(self) -> None:
-        """Refuses to predict nothing, or nowhere.
-
-        Raises:
-            UserError: no input or no output is set.
-        """
-        if not self.input or self.output is None:
-            raise UserError("data.input or data.output is not set: nothing to predict; pass --input PATH --output DIR")
-
-    @property
-    def lock_folder(self) -> Path:
-        """Where processes say that they live."""
-        assert self.output is not None
-        return (self.output.parent if is_file(self.output) else self.output) / ".vsr"
-
     def predict_dataloader(self) -> DataLoader:
-        """Segments of all videos; map-style, so that Lightning shares them out without repeats."""
-        assert self.output is not None
-        assert self.trainer is not None
-        model = self.trainer.lightning_module.model
+        """Work, one piece a batch; shared out without repeats, and nothing for a process that would have none."""
+        assert self.work is not None, "the command line gives it before it predicts"
         world_size, rank = self.ranks
-        if self.predict.threads is None:
-            # the number of cores, whatever the launcher has set: bits must not depend on the number of processes
-            self.predict = replace(self.predict, threads=os.cpu_count())
-        torch.set_num_threads(self.predict.threads or 1)
-        # one process plans: what depends on free memory must not differ between them
-        made = self.planned(model) if rank == 0 else None
-        made = self.trainer.strategy.broadcast(made)
-        if isinstance(made, UserError):
-            raise made
-        self.plan, self.skipped = made
-        # numbers of units: Lightning looks into batches for tensors to move; and every process needs at least one
-        numbers = torch.arange(max(len(self.plan.units), world_size))
-        return DataLoader(TensorDataset(numbers), batch_size=1, num_workers=0)
-
-    def planned(self, model: VSRModel) -> tuple[Plan, list[Path]] | UserError:
-        """The plan, which is said, and the videos that are done already; or why there is none."""
-        assert self.trainer is not None
-        assert self.output is not None
-        decides = {
-            **self.settings,
-            "adapter": fingerprint(model.adapter),
-            "frozen": [fingerprint(part, SAMPLED) for part in (model.backbone, model.encoder)],
-            "device": self.trainer.strategy.root_device.type,
-            "precision": str(self.trainer.precision),
-            "versions": [version(name) for name in ("vsr-adapter", "torch", "av")],
-        }
-        try:
-            found = plan(model, pair(self.input, self.output), self.predict, decides)
-        except UserError as error:
-            return error
-        skipped = [job.source for job in found.jobs if done_record(current(job)) is not None]
-        costs: dict[Path, str] = {}
-        for job in [job for job in found.jobs if self.predict.estimate and job.source not in skipped]:
-            try:
-                with self.trainer.precision_plugin.forward_context():
-                    costs[job.source] = afforded(model, job)
-            except UserError as error:
-                found.jobs.remove(job)
-                found.refused.append(Refused(job.source, str(error)))
-        lines = prepare(found.jobs)
-        if not self.predict.quiet:
-            print("\n".join([*lines, *(outline(model, job, costs.get(job.source)) for job in found.jobs)]))
-        return found, skipped
-
-    @property
-    def frames_to_do(self) -> int:
-        """Frames of this process's share."""
-        world_size, rank = self.ranks
-        return sum(unit.stretch.end - unit.stretch.begin for unit in self.plan.units[rank::world_size])
+        work: Any = list(self.work())  # torch asks for no more than a length and items
+        work += [rest] * (world_size - len(work))
+        sampler = UnrepeatedDistributedSampler(work, world_size, rank, shuffle=False)
+        return DataLoader(work, batch_size=None, sampler=sampler, num_workers=0)

@@ -12,17 +12,16 @@ from torch.nn import ModuleList
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torchmetrics import MeanMetric
-from tqdm import tqdm
 
 from vsr_adapter.adapters.files import check_fits, describe
 from vsr_adapter.diffusion import TimeSteps, UniformTimeSteps
 from vsr_adapter.errors import UserError
 from vsr_adapter.evaluation.loop import Evaluated, default_metrics, evaluate
 from vsr_adapter.evaluation.stack import Stack
-from vsr_adapter.jobs.run import run_unit
 from vsr_adapter.metrics import ClipMetric
 from vsr_adapter.model import VSRModel
 from vsr_adapter.peers import Bicubic
+from vsr_adapter.training.datamodule import Work
 from vsr_adapter.training.loss import Loss, ObjectiveName
 from vsr_adapter.types import Clip, Trial
 
@@ -121,24 +120,9 @@ class AdapterModule(LightningModule):
         """The metrics, for the type checker too."""
         return [metric for metric in self.metrics if isinstance(metric, ClipMetric)]
 
-    def on_predict_start(self) -> None:
-        """One progress bar for each process, in frames of its share."""
-        data: Any = self.trainer.datamodule
-        self.bar = tqdm(
-            total=data.frames_to_do, unit="frame", position=self.trainer.local_rank, mininterval=1,
-            disable=data.predict.quiet,
-        )  # fmt: skip
-
-    def predict_step(self, batch: list[Tensor], batch_idx: int) -> None:
-        """Upscales the segment of that number; failures go to the journal, so that the others are still done."""
-        units = self.trainer.datamodule.plan.units
-        number = int(batch[0])
-        if number < len(units):
-            run_unit(self.model, units[number], self.bar.update)
-
-    def on_predict_end(self) -> None:
-        """No barrier: what the others did is in the journal, and a dead one would never come to it."""
-        self.bar.close()
+    def predict_step(self, work: Work, batch_idx: int) -> None:
+        """Does a piece of work; what fails in it goes to the journal, so that the others are still done."""
+        work(self.model)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The adapter's alone: checkpoints are some MB."""

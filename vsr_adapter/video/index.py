@@ -142,12 +142,6 @@ def file_index(path: Path, mtime_ns: int, size: int) -> Index:
     return Index(VideoInfo(path, len(times), width, height, rate), tuple(sorted(times)), base, True, look, number)
 
 
-def packet_sizes(path: Path) -> list[int]:
-    """Bytes of each packet of a video file's frames, as they are stored."""
-    with open_video(path) as (container, stream):
-        return [packet.size for packet in container.demux(stream) if packet.size]
-
-
 def first_look(path: Path) -> tuple[Look, bool]:
     """How the first frame that can be decoded is stored, and whether the first ones come in the order of their times.
 

@@ -40,22 +40,26 @@ class Job(NamedTuple):
     Attributes:
         source: a video file or a folder of frames.
         target: file or folder to write.
+        size: height and width of its frames.
         folder: holds its segments and its journal; named by a hash of settings and input.
         stretches: its segments.
         tiles: of its frames.
         settings: all that decides the bits, as plain values.
         options: how it is read and written.
         notes: what is to be said of it.
+        cost: what it takes of memory and disk, in words; None where that was not asked for.
     """
 
     source: Path
     target: Path
+    size: tuple[int, int]
     folder: Path
     stretches: list[Stretch]
     tiles: Tiling
     settings: Mapping[str, Any]
     options: PredictOptions
     notes: tuple[str, ...] = ()
+    cost: str | None = None
 
     @property
     def frames(self) -> range:
@@ -63,9 +67,21 @@ class Job(NamedTuple):
         return range(self.stretches[0].begin, self.stretches[-1].end)
 
     def with_tiles(self, tiles: Tiling) -> "Job":
-        """The same under another plan, in another folder."""
+        """The same in other tiles, in another folder."""
         settings = {**self.settings, "sampling": {**self.settings["sampling"], "tiles": deciding(tiles)}}
         return self._replace(tiles=tiles, settings=settings, folder=folder_of(self.target, settings))
+
+
+class Unit(NamedTuple):
+    """The unit of work of a process: a segment of a job."""
+
+    job: Job
+    stretch: Stretch
+
+    @property
+    def frames(self) -> int:
+        """How many it makes."""
+        return self.stretch.end - self.stretch.begin
 
 
 def plan_stretches(
