@@ -296,6 +296,5 @@ def test_the_layers_are_known_before_weights_are_read_and_are_the_networks(name)
 def test_a_model_attaches_what_it_is_built_with():
     stack = model("tiny_ali_kl", adapter())
     assert stack.backbone.unet.own_tokens == OWN
-    stack.load()
     lr = torch.rand(1, FRAMES, 3, 8, 8)
     assert stack.condition(lr, lr).own.shape == (1, OWN, stack.backbone.unet.own_dim)
