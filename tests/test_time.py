@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from vsr_adapter.jobs.jobs import plan_stretches
 
 from tests.clips import cut, real_clips, write_video
 from tests.predict import LOSSLESS
