@@ -123,7 +123,7 @@ def test_every_backbone_restores_and_trains(name):
     frames = list(upscale_stream(stack, cut(0, 3, height=9, width=10)))
     assert [frame.shape for frame in frames] == [(36, 40, 3)] * 3
     size = max(stack.backbone.capabilities.size_multiple, 32)
-    hr = torch.rand(1, 4, 3, size, size)
+    hr = torch.rand(1, stack.time.up(4), 3, size, size)
     losses = loss(stack, Clip(bicubic_downscale(hr), hr, ["a"]), ("val",))
     losses.sum().backward()
     assert all(p.grad.abs().sum() > 0 for p in stack.adapter.parameters())
