@@ -21,7 +21,7 @@ from vsr_adapter.inference.memory import activations
 from vsr_adapter.inference.sample import sample
 from vsr_adapter.inference.streaming import upscale_stream, upscale_stretch
 from vsr_adapter.jobs import run
-from vsr_adapter.jobs.jobs import plan_stretches
+from vsr_adapter.jobs.job import plan_stretches
 from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.sampling import Tiling
 from vsr_adapter.seeds import NoiseField

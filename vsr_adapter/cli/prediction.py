@@ -106,9 +106,9 @@ class Prediction(Callback):
                 found = plan(self.model, self.inputs, self.output, options, settings)
         except UserError as error:
             return error
-        lines = prepare(found.jobs)
-        if not options.quiet:
-            print("\n".join([*lines, *map(outline, found.jobs)]))
+        for line in [*prepare(found.jobs), *map(outline, found.jobs)]:
+            if not options.quiet:
+                print(line)
         return options, found
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,10 +1,10 @@
 """How large frames become: bounds by a stated rule, before a picture is encoded.
 
 A codec's bits are counted for each coded sample: a pixel has one of luma, one of alpha where there is alpha, and of
-chroma two, one or a half, as its planes are halved. The lower bound is what flat grey took, the upper one noise of
-two values, black and white, in every channel, each with a margin; real footage lies between, and how far it is from
-either cannot be known before it is encoded. Measured by `make bench` (tests/video/test_sizes.py), which prints the
-table of docs/predict.md.
+chroma two, one or a half, as its planes are halved. The lower bound is below what flat grey took, up to 1920x1080 and
+as frames grow further; the upper one above what noise took, of all codes or of black and white alone, at all of these
+CRF, presets and depths, be it a single frame. Footage lies between, and where cannot be known before it is encoded.
+The table of docs/predict.md is measured by `make bench` (tests/video/test_sizes.py).
 """
 
 from typing import NamedTuple
@@ -35,12 +35,12 @@ def bits(encoding: Encoding, look: Look) -> Bounds:
         # deflate reaches 1032 to 1; what it cannot make smaller it stores as it is
         return Bounds(look.depth / 1032, look.depth * 1.02)
     if encoding.codec == "ffv1":  # 8 bits by Golomb codes with runs, more by a range coder; RGB takes a bit more
-        return Bounds(0.001 if look.depth == 8 else 0.02, look.depth * 1.25 + 1)
+        return Bounds(0.0001 if look.depth == 8 else 0.02, look.depth * 1.25 + 1)
     if encoding.codec == "prores":  # has a target of bits, but none for alpha, or beside it
         return Bounds(0.02, 18 if look.alpha else 4)
     # below 1 x264 is lossless, or nearly; the fastest presets do without what keeps noise small, trees above all
     most = 14 if encoding.crf < 1 else max(9.5 - 0.21 * encoding.crf, 0.6)
-    return Bounds(0.0001, most * (2 if encoding.preset in ("ultrafast", "superfast") else 1))
+    return Bounds(0.00001, most * (2 if encoding.preset in ("ultrafast", "superfast") else 1))
 
 
 def samples(look: Look, height: int, width: int) -> float:
