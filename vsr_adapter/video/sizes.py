@@ -1,10 +1,10 @@
 """How large frames become: bounds by a stated rule, before a picture is encoded.
 
 A codec's bits are counted for each coded sample: a pixel has one of luma, one of alpha where there is alpha, and of
-chroma two, one or a half, as its planes are halved. The lower bound is below what flat grey took, from 256x192 to
-1920x1080, and less for what tends to nothing as frames grow; the upper one above what noise took, of all codes or of
-black and white alone, at any of these CRF, presets and depths, be it a single frame. Footage lies between, and where
-cannot be known before it is encoded. The table of docs/predict.md is measured by `make bench` (tests/video/test_sizes.py).
+chroma two, one or a half, as its planes are halved. The lower bound is below what flat grey took, up to 1920x1080 and
+as frames grow further; the upper one above what noise took, of all codes or of black and white alone, at all of these
+CRF, presets and depths, be it a single frame. Footage lies between, and where cannot be known before it is encoded.
+The table of docs/predict.md is measured by `make bench` (tests/video/test_sizes.py).
 """
 
 from typing import NamedTuple
