@@ -59,37 +59,46 @@ def test_each_command_has_its_function_and_each_function_its_command():
     assert RUN.keys() == COMMANDS.keys()
 
 
-SHORT = {  # option: what is typed, and what the config then says
-    "--seed": ("7", 7), "--adapter": ("a.file", None), "--ckpt_path": ("x.ckpt", "x.ckpt"), "--steps": ("3", 3),
-    "--condition": ("off", "off"), "--input": ("a.file", None), "--output": ("there", "there"),
-    "--output_format": ("mkv", "mkv"), "--codec": ("ffv1", "ffv1"), "--crf": ("21.5", 21.5), "--height": ("64", 64),
-    "--start": ("5", 5), "--frames": ("9", 9), "--tile": ("24", 24), "--damaged": ("skip", "skip"),
-    "--overwrite": (None, True), "--clean": (None, True), "--quiet": (None, True), "--json": (None, True),
-}  # fmt: skip
+SHORT = {  # option: what is typed, what the config then says, and where
+    "--seed": ("7", 7, "seed_everything model.sampling.seed data.seed"),
+    "--adapter": ("a.file", "a.file", "model.adapter_file"),
+    "--ckpt_path": ("x.ckpt", "x.ckpt", "ckpt_path"),
+    "--steps": ("3", 3, "model.sampling.sampler.init_args.steps"),
+    "--condition": ("off", "off", "model.sampling.condition"),
+    "--input": ("a.file", ["a.file"], "data.input"),
+    "--output": ("there", "there", "data.output"),
+    "--output_format": ("mkv", "mkv", "data.predict.encoding.format"),
+    "--codec": ("ffv1", "ffv1", "data.predict.encoding.codec"),
+    "--crf": ("21.5", 21.5, "data.predict.encoding.crf"),
+    "--height": ("64", 64, "data.predict.height"),
+    "--start": ("5", 5, "data.predict.start"),
+    "--frames": ("9", 9, "data.predict.frames"),
+    "--tile": ("24", 24, "model.sampling.tiles.size"),
+    "--damaged": ("skip", "skip", "data.predict.damaged"),
+    "--overwrite": (None, True, "data.predict.overwrite"),
+    "--clean": (None, True, "data.predict.clean"),
+    "--quiet": (None, True, "data.predict.quiet"),
+    "--json": (None, True, "data.predict.quiet"),
+}
+TEST_OUTPUT = ("there", "there", "report.folder")
 
 
 @pytest.mark.parametrize("command", [name for name, command in COMMANDS.items() if command.configured])
 def test_short_options_are_settings(command, capsys, tmp_path):
-    """Each is typed, but for the config, and looked for where it says that it stands."""
+    """All that a command has, but for the config, are typed, and looked for where the config says them."""
     (tmp_path / "a.file").touch()
-    options = [option for option in COMMANDS[command].options if option.name != "config"]
-    words = []
-    for option in options:
-        value, _ = SHORT[option.flags[0]]
-        words += [option.flags[0], *([] if value is None else [value])]
+    expected = {**SHORT, "--output": TEST_OUTPUT} if command == "test" else SHORT
+    options = [option.flags[0] for option in COMMANDS[command].options if option.name != "config"]
+    words = [word for option in options for word in (option, expected[option][0]) if word is not None]
     assert main([command, "--config", "tiny.yaml", *words, "--print_config"]) == 0
     printed = yaml.safe_load(capsys.readouterr().out)
     for option in options:
-        expected = SHORT[option.flags[0]][1]
-        assert option.sets
-        for setting in option.sets:
+        _, value, settings = expected[option]
+        for setting in settings.split():
             found = printed
             for name in setting.split("."):
-                found = found["init_args"][name] if "init_args" in found and name not in found else found[name]
-            if expected is None:
-                assert "a.file" in str(found)
-            else:
-                assert found == expected, setting
+                found = found[name]
+            assert found == value, setting
 
 
 @pytest.mark.parametrize("config", ["reds.yaml", str(CONFIGS / "reds.yaml"), "default.yaml"])

@@ -72,7 +72,7 @@ def test_a_run_is_estimated_and_refused_where_it_cannot_fit_if_that_is_wanted(so
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9 - 10, 10))
     with lows() as seen:
         assert predict(*run, tmp_path / "b", "--data.predict.estimate=true") == 1
-        assert "of disk, 0.0 GB are free" in capsys.readouterr().err
+        assert "of disk at least, 0.0 kB are free" in capsys.readouterr().err
         assert not seen
     assert predict(*run, tmp_path / "b", "--data.predict.estimate=false") == 0
     assert "of memory" not in capsys.readouterr().out
