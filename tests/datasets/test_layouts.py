@@ -191,7 +191,7 @@ def test_a_set_with_missing_clips_or_frames_is_not_scored_silently(tmp_path, cap
         with pytest.raises(UserError, match=message):
             ClipDataModule(test=root, **settings).test_dataloader()
         loader = ClipDataModule(test=root, **settings, partial=True).test_dataloader()[0]
-        assert loader.dataset.describe()["data"].endswith("clips of 3 frames, of a set that is not whole")
+        assert loader.dataset.source.lines["data"].endswith("clips of 3 frames, of a set that is not whole")
     assert main(["compare", f"--test={vid4}", "--frames=3", "--size=64"]) == 1
     assert "calendar: is missing; copy it again (and 3 more" in (error := capsys.readouterr().err)
     assert "or pass --partial true" in error
@@ -199,7 +199,7 @@ def test_a_set_with_missing_clips_or_frames_is_not_scored_silently(tmp_path, cap
         write_folder(vid4 / "GT" / name, [FRAMES[0]] * count)
         write_folder(vid4 / "BIx4" / name, [BI[0]] * count)
     found = ClipDataModule(test=vid4, **settings).test_dataloader()[0].dataset
-    assert found.describe()["data"] == "Vid4, 4 clips of 3 frames"
+    assert found.source.lines["data"] == "Vid4, 4 clips of 3 frames"
 
 
 def test_twins_of_other_frames_are_refused(tmp_path):

@@ -44,7 +44,6 @@ def clip(tmp_path_factory):
 def config(path, **sampling):
     """tiny.yaml, sampled otherwise."""
     content = yaml.safe_load((CONFIGS / "tiny.yaml").read_text())
-    content["model"]["backbone"] = str(CONFIGS / content["model"]["backbone"])
     content["model"]["sampling"].update(sampling)
     path.write_text(yaml.safe_dump(content))
     return path

@@ -23,6 +23,7 @@ from tests.stacks import CONFIGS, STACKS
 from vsr_adapter import Restorer
 from vsr_adapter.cli import main
 from vsr_adapter.renamed import MOVED
+from vsr_adapter.types import Clip
 from vsr_adapter.video.read import read_frames
 
 UNETS = ("UNet3DConditionModel", "UNet2DConditionModel", "UpscaleUNet")
@@ -243,6 +244,8 @@ class Recorder(Callback):
         optimizer = trainer.optimizers[0] if trainer.optimizers else None
         rates = getattr(self, "rates", [])
         seen = passes(list(self.calls))
+        if kind == "test":  # of a set, one by one
+            batch = Clip(batch.ask.lr[None], batch.truth[None], [batch.ask.name])
         step = Step(
             kind, trainer.current_epoch, batch.lr, batch.hr, list(batch.name), logged, seen, rates, optimizer, pl_module
         )
