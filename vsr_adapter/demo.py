@@ -6,13 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vsr_adapter import assets
 from vsr_adapter.cli import main
 from vsr_adapter.data.trials import lone
 from vsr_adapter.evaluation.loop import default_metrics, evaluate
 from vsr_adapter.evaluation.table import Table
+from vsr_adapter.frames import to_8_bit, to_video
 from vsr_adapter.peers import Bicubic, Folder
 from vsr_adapter.resize import bicubic_downscale
 from vsr_adapter.video.encode import Encoder, Encoding
@@ -25,25 +25,15 @@ FRAMES = 8
 CROP = slice(88, 248), slice(8, 200)  # a walking man
 
 
-def video(frames: list[np.ndarray]) -> torch.Tensor:
-    """8-bit frames as a video in [0, 1], shape (1, T, 3, H, W)."""
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)[None] / 255
-
-
-def images(clip: torch.Tensor) -> list[np.ndarray]:
-    """A video (1, T, 3, H, W) in [0, 1] as 8-bit frames."""
-    return list((clip[0] * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
-
-
 def demo(output: Path, options: Sequence[str] = ()) -> int:
     """Writes the small clip, the upscaled one, and LR | bicubic | ours | truth as a video and a picture.
 
     Prints the metrics against the truth. More ``options`` are those of `vsr predict`.
     """
-    truth = video([frame[CROP] for frame in islice(read_frames(SAMPLE), FRAMES)])
-    lr = video(images(bicubic_downscale(truth)))  # what the files hold
+    truth = to_video([frame[CROP] for frame in islice(read_frames(SAMPLE), FRAMES)])
+    lr = bicubic_downscale(truth)
     (output / "sample_lr").mkdir(parents=True, exist_ok=True)
-    for number, frame in enumerate(images(lr)):
+    for number, frame in enumerate(to_8_bit(lr)):
         write_png(output / "sample_lr" / f"{number:08d}.png", frame)
     # so many frames alone: the folder may hold more, of an earlier version's demo
     more = ["--frames", str(FRAMES), "--tile", "48", "--output_format", "png", "--overwrite", *options]
@@ -51,13 +41,13 @@ def demo(output: Path, options: Sequence[str] = ()) -> int:
     if code:
         return code
     methods = [Bicubic(), Folder(output / "upscaled", "ours")]
-    found = evaluate(methods, default_metrics(), lone("sample_lr", lr[0], truth[0]))
+    found = evaluate(methods, default_metrics(), lone("sample_lr", lr, truth))
     print(Table({}, found.scores).text())
-    ours, bicubic = (found.outputs[name][None] for name in ("ours", "bicubic"))
     pixels = lr.repeat_interleave(4, -1).repeat_interleave(4, -2)
-    strips = [np.hstack(columns) for columns in zip(*map(images, (pixels, bicubic, ours, truth)), strict=True)]
+    shown = [to_8_bit(clip) for clip in (pixels, found.outputs["bicubic"], found.outputs["ours"], truth)]
+    strips = np.concatenate(shown, axis=2)  # side by side
     write_png(output / "strip.png", strips[FRAMES // 2])
-    height, width = strips[0].shape[:2]
+    height, width = strips.shape[1:3]
     with Encoder(output / "strip.mp4", width, height, probe(SAMPLE).rate, Encoding(), Look()) as encoder:
         for strip in strips:
             encoder.write(Frame(strip.astype(np.float32) / 255))

@@ -1,6 +1,7 @@
 """The networks: backbone + encoder + adapter, and what they are told about a clip."""
 
 from dataclasses import replace
+from inspect import signature
 from math import gcd
 from pathlib import Path
 from typing import Any, Self
@@ -28,9 +29,6 @@ from vsr_adapter.seeds import generator
 from vsr_adapter.types import Condition, Told
 
 OVERLAP = 2  # frames that windows share where nothing else is set
-
-
-NETWORKS = ("backbone", "encoder", "adapter", "scale")  # of `VSRModel`'s arguments, all but how it is sampled
 
 
 class VSRModel(nn.Module):
@@ -186,3 +184,6 @@ class VSRModel(nn.Module):
             "scale": self.scale,
             "seed": self.sampling.seed,
         }
+
+
+NETWORKS = tuple(name for name in signature(VSRModel).parameters if name != "sampling")  # all but how it is sampled
