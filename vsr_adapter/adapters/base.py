@@ -34,8 +34,8 @@ class Adapter(nn.Module, ABC):
             UserError: the first such.
         """
         for name in names:
-            if getattr(self, name) < 1:
-                value = getattr(self, name)
+            value = getattr(self, name)
+            if value < 1:
                 raise UserError(f"adapter.{name} {value}: must be positive; pass --model.adapter.{name} 1 or more")
 
     def forward(self, features: Tensor) -> Tensor:
